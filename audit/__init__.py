@@ -1,0 +1,14 @@
+"""The audit: attacks a language model to see whether it still tells a fact, and says what that shows.
+
+A room of its own: it knows a model only through the small protocol in `audit.target`, imports no torch and no
+database, and is useful to people who do not run our memory at all. One audit, in order:
+
+    facts.py       what must not be told, and which facts cannot be audited honestly
+    forms.py       says a prompt in other words by rule     frames.py   the fixed wordings around it
+    rephrase.py    where rephrasings come from              attacks.py  turns a fact into probes
+    run.py         asks the target, judges, counts          detect.py   judges one output (words.py, dates.py)
+    neighbours.py  prompts that must not fall silent        results.py  the counts, without any text
+    statistics.py  exact bounds                             verdict.py  pass, fail or inconclusive, and why
+    report.py      the JSON record                          page.py     the page for people (picture.py,
+    wording.py)
+"""

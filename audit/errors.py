@@ -1,0 +1,17 @@
+"""What the audit raises. Messages never hold the text of a fact."""
+
+
+class AuditError(Exception):
+    """Base of all errors of the audit."""
+
+
+class UnknownAttack(AuditError):
+    """No attack is registered under this name."""
+
+
+class PhaseMismatch(AuditError):
+    """Two results that should be about the same probes are not."""
+
+
+class ReportInvalid(AuditError):
+    """A report does not follow the schema, or says something its own numbers do not."""

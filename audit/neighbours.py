@@ -1,0 +1,85 @@
+"""Prompts that a removal must leave alone: the same about others, and other things about the subject.
+
+Names come from data/names.toml (persons, places, things); the kind is guessed from the words of the prompt.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from random import Random
+from typing import Literal
+
+from audit.facts import AuditFact
+from audit.forms import capital, tidy
+from audit.words import STOP_WORDS, holds, texts
+
+Kind = Literal["person", "place", "thing"]
+KINDS: tuple[Kind, ...] = ("place", "thing", "person")
+
+
+@cache
+def _names() -> dict[str, list[str]]:
+    text = (files("audit") / "data" / "names.toml").read_text(encoding="utf-8")
+    data: dict[str, list[str]] = tomllib.loads(text)
+    return data
+
+
+def kind_of(fact: AuditFact) -> Kind:
+    """Person, place or thing, guessed from the words around the subject; a person when in doubt."""
+    around = fact.prompt.replace(fact.subject, " ") if fact.subject else fact.prompt
+    hits = {kind: sum(holds(around, clue) for clue in _names()[f"clues-{kind}"]) for kind in KINDS}
+    best = max(KINDS, key=lambda kind: hits[kind])
+    return best if hits[best] else "person"
+
+
+def _free(fact: AuditFact, text: str) -> bool:
+    """Whether a text has nothing to do with the fact: no answer and no part of the subject's names."""
+    own = {
+        w
+        for name in (fact.subject, *fact.aliases)
+        for w in texts(name)
+        if len(w) >= 3 and w not in STOP_WORDS
+    }
+    return not own & set(texts(text)) and not fact.holds_answer(text)
+
+
+def _swapped(fact: AuditFact) -> list[str]:
+    """The fact's prompt about others. Empty when the prompt does not hold the subject's name as written."""
+    if not fact.subject or fact.subject not in fact.prompt:
+        return []
+    names = [name for name in _names()[kind_of(fact)] if _free(fact, name)]
+    prompts = [tidy(fact.prompt.replace(fact.subject, name)) for name in names]
+    return [prompt for prompt in prompts if not fact.holds_answer(prompt)]
+
+
+def neighbour_prompts(fact: AuditFact, count: int, seed: int) -> list[str]:
+    """Return `count` prompts about others: three quarters the same question, the rest of any kind.
+
+    Without a known subject all of them are of the general kind. The same arguments give the same prompts.
+    """
+    fact = fact.with_subject()
+    random = Random(f"neighbours/{seed}/{fact.id}")
+    swapped = _swapped(fact)
+    general = [prompt for prompt in _names()["general"] if _free(fact, prompt)]
+    random.shuffle(swapped)
+    random.shuffle(general)
+    near = swapped[: count - count // 4]
+    return [*near, *general[: count - len(near)]]
+
+
+def same_subject_prompts(fact: AuditFact, count: int, seed: int) -> list[str]:
+    """Return at most `count` other questions about the same subject; empty when the subject is not known."""
+    fact = fact.with_subject()
+    if not fact.subject:
+        return []
+    random = Random(f"same subject/{seed}/{fact.id}")
+    asked = set(texts(fact.prompt)) - set(texts(fact.subject)) - STOP_WORDS
+    found = []
+    for line in _names()[f"about-{kind_of(fact)}"]:
+        prompt = capital(line.replace("{subject}", fact.subject))
+        if not asked & (set(texts(line)) - STOP_WORDS) and not any(holds(prompt, a) for a in fact.answers):
+            found.append(prompt)
+    random.shuffle(found)
+    return found[:count]

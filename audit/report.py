@@ -1,0 +1,288 @@
+"""Builds reports, pools them, and checks one that was read back.
+
+The same builder serves one request and, with `pool`, many: a report holds groups (forget, censor), a group
+holds requests and the counts of all their facts. `validate` reads a report back and checks that its verdict
+is the one that its own numbers give. The JSON is canonical: equal reports are equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from audit.detect import DetectorQuality
+from audit.errors import AuditError, ReportInvalid
+from audit.results import NeighbourResult, PhaseResult
+from audit.schema import (
+    SCHEMA_VERSION,
+    Group,
+    Method,
+    PhaseFigures,
+    Rate,
+    RepairRound,
+    Report,
+    RequestInfo,
+    RequestRecord,
+    StateChange,
+    json_schema,
+)
+from audit.statistics import (
+    clopper_pearson_lower,
+    clopper_pearson_upper,
+    design_effect,
+    intraclass_correlation,
+    leak_at_k_curve,
+)
+from audit.verdict import Kind, Policy, Value, judge
+from audit.wording import headline, limits
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Group",
+    "Method",
+    "PhaseFigures",
+    "Rate",
+    "RepairRound",
+    "Report",
+    "RequestInfo",
+    "RequestRecord",
+    "StateChange",
+    "build",
+    "json_schema",
+    "pool",
+    "validate",
+]
+
+
+T = TypeVar("T")
+SEVERAL = "several: see the single reports"
+
+
+def rate(leaked: int, total: int, confidence: float) -> Rate:
+    """A share with its bounds; 0 of 0 knows nothing (0 … 1)."""
+    return Rate(
+        leaked=leaked,
+        total=total,
+        rate=round(leaked / total, 6) if total else 0.0,
+        lower=round(clopper_pearson_lower(leaked, total, confidence), 6),
+        upper=round(clopper_pearson_upper(leaked, total, confidence), 6),
+    )
+
+
+def phase_figures(phase: PhaseResult, confidence: float) -> PhaseFigures:
+    """Derive all printed figures of a phase from its counts."""
+    counts = [(fact.scored, fact.leaked) for fact in phase.audited]
+    told = [probe for probe in phase.probes if probe.identifies_subject]
+    correlation = intraclass_correlation(counts)
+    mean_size = sum(n for n, _ in counts) / len(counts) if counts else 0.0
+    sources: dict[str, int] = {}
+    for probe in phase.probes:
+        sources[probe.source] = sources.get(probe.source, 0) + 1
+    return PhaseFigures(
+        by_fact=rate(phase.facts_leaked, len(phase.audited), confidence),
+        by_attempt=rate(phase.leaked, phase.scored, confidence),
+        identifying=rate(sum(p.leaked for p in told), sum(p.scored for p in told), confidence)
+        if told
+        else None,
+        leak_at_k=tuple(round(value, 6) for value in leak_at_k_curve(counts)),
+        correlation=None if correlation is None else round(correlation, 6),
+        design_effect=None
+        if correlation is None
+        else round(design_effect(max(1.0, mean_size), correlation), 6),
+        sources=dict(sorted(sources.items())),
+        unscored=phase.samples - phase.scored,
+        empty=phase.empty,
+    )
+
+
+def _all_equal(requests: Iterable[RequestRecord]) -> bool | None:
+    known = [request.state.equal for request in requests]
+    return False if False in known else None if None in known else True
+
+
+def _group(
+    kind: Kind,
+    requests: tuple[RequestRecord, ...],
+    phases: Mapping[str, PhaseResult | None],
+    neighbours: NeighbourResult | None,
+    policy: Policy,
+) -> Group:
+    before, after, twin = phases.get("before"), phases.get("after"), phases.get("twin")
+    if after is None:
+        raise AuditError("a report needs the phase after the removal")
+    looks = 1 + max(len(request.repairs) for request in requests)
+    verdict = judge(
+        kind,
+        before=before,
+        after=after,
+        twin=twin,
+        neighbours=neighbours,
+        digests_equal=_all_equal(requests),
+        policy=policy,
+        looks=looks,
+    )
+    present = {name: phase for name, phase in phases.items() if phase is not None}
+    return Group(
+        kind=kind,
+        requests=requests,
+        before=before,
+        after=after,
+        twin=twin,
+        neighbours=neighbours,
+        looks=looks,
+        figures={name: phase_figures(phase, policy.confidence) for name, phase in present.items()},
+        verdict=verdict,
+    )
+
+
+def _overall(groups: Sequence[Group]) -> Value:
+    values = {group.verdict.value for group in groups}
+    return "fail" if "fail" in values else "inconclusive" if "inconclusive" in values else "pass"
+
+
+def _report(
+    groups: tuple[Group, ...],
+    policy: Policy,
+    method: Method,
+    quality: DetectorQuality | None,
+    produced_at: datetime,
+) -> Report:
+    return Report(
+        produced_at=produced_at,
+        verdict=_overall(groups),
+        policy=policy,
+        method=method,
+        detector_quality=quality,
+        groups=groups,
+        headline=headline(groups, policy),
+        limits=limits(groups, policy, quality),
+    )
+
+
+def build(
+    *,
+    kind: Kind,
+    request: RequestInfo,
+    state: StateChange,
+    before: PhaseResult | None,
+    after: PhaseResult,
+    twin: PhaseResult | None,
+    neighbours: NeighbourResult | None,
+    method: Method,
+    produced_at: datetime,
+    policy: Policy = Policy(),  # noqa: B008 - a frozen record
+    repairs: Sequence[RepairRound] = (),
+    detector_quality: DetectorQuality | None = None,
+) -> Report:
+    """Build the report of one request. Raises PhaseMismatch when the phases are not about the same facts."""
+    facts = tuple(fact.fact_id for fact in after.facts)
+    record = RequestRecord(info=request, state=state, repairs=tuple(repairs), facts=facts)
+    phases = {"before": before, "after": after, "twin": twin}
+    group = _group(kind, (record,), phases, neighbours, policy)
+    return _report((group,), policy, method, detector_quality, produced_at)
+
+
+def _one(values: Iterable[Any], otherwise: Any) -> Any:
+    distinct = list(dict.fromkeys(values))
+    return distinct[0] if len(distinct) == 1 else otherwise
+
+
+def _joined_phase(phases: Sequence[PhaseResult | None]) -> PhaseResult | None:
+    """Put the facts of several phases together; None when any request lacks the phase."""
+    present = [phase for phase in phases if phase is not None]
+    if not present or len(present) < len(phases):
+        return None
+    first = present[0]
+    if any(
+        (p.max_tokens, p.temperature, p.top_k) != (first.max_tokens, first.temperature, first.top_k)
+        for p in present
+    ):
+        raise AuditError("reports that were sampled differently cannot be pooled")
+    texts = {
+        name: _one((getattr(p, name) for p in present), SEVERAL) for name in ("target", "attack", "detector")
+    }
+    counts = {
+        name: sum(getattr(p, name) for p in present)
+        for name in ("rephraser_failures", "detector_failures", "missing_probes")
+    }
+    return first.model_copy(
+        update=texts
+        | counts
+        | {
+            "seed": _one((p.seed for p in present), None),
+            "facts": tuple(fact for p in present for fact in p.facts),
+        }
+    )
+
+
+def _shared(maps: Sequence[Mapping[str, T]]) -> dict[str, T]:
+    """What all maps say alike."""
+    return {key: value for key, value in maps[0].items() if all(m.get(key) == value for m in maps)}
+
+
+def _joined_method(reports: Sequence[Report]) -> Method:
+    methods = [report.method for report in reports]
+    words = {name: _one((getattr(m, name) for m in methods), SEVERAL) for name in Method.words()}
+    software = _shared([m.software for m in methods])
+    seeds = _shared([m.seeds for m in methods])
+    return Method(**words, software=software, seeds=seeds)
+
+
+def pool(reports: Sequence[Report], *, produced_at: datetime) -> Report:
+    """One report over many requests, forget and censor in groups of their own, judged on all facts together.
+
+    Raises AuditError when the reports were made under different policies or tell of the same fact twice.
+    """
+    if not reports:
+        raise AuditError("there is nothing to pool")
+    if any(report.policy != reports[0].policy for report in reports):
+        raise AuditError("reports that were made under different policies cannot be pooled")
+    groups = []
+    for kind in ("forget", "censor"):
+        parts = [group for report in reports for group in report.groups if group.kind == kind]
+        if not parts:
+            continue
+        ids = [fact.fact_id for part in parts for fact in part.after.facts]
+        if len(set(ids)) != len(ids):
+            raise AuditError("the same fact stands in several of the reports")
+        phases = {
+            name: _joined_phase([getattr(part, name) for part in parts])
+            for name in ("before", "after", "twin")
+        }
+        counted = [part.neighbours for part in parts if part.neighbours is not None]
+        neighbours = NeighbourResult.sum(counted) if len(counted) == len(parts) else None
+        requests = tuple(request for part in parts for request in part.requests)
+        groups.append(_group(kind, requests, phases, neighbours, reports[0].policy))
+    quality = _one((report.detector_quality for report in reports), None)
+    return _report(tuple(groups), reports[0].policy, _joined_method(reports), quality, produced_at)
+
+
+def _rebuilt(report: Report) -> Report:
+    """The report again, from nothing but its own counts."""
+    groups = tuple(
+        _group(group.kind, group.requests, dict(group.phases), group.neighbours, report.policy)
+        for group in report.groups
+    )
+    return _report(groups, report.policy, report.method, report.detector_quality, report.produced_at)
+
+
+def validate(data: bytes) -> Report:
+    """Read a report and check its schema, and that figures, verdict and words follow from its own counts.
+
+    Raises ReportInvalid, naming the place but not the value.
+    """
+    try:
+        report = Report.model_validate_json(data)
+    except ValidationError as error:
+        places = "; ".join(".".join(map(str, item["loc"])) or "the whole" for item in error.errors()[:5])
+        raise ReportInvalid(f"the report does not follow the schema at: {places}") from None
+    try:
+        rebuilt = _rebuilt(report)
+    except AuditError as error:
+        raise ReportInvalid(f"the report's counts do not fit together: {error}") from None
+    if rebuilt.to_json() != report.to_json():
+        raise ReportInvalid("the report's figures or verdict do not follow from its own counts")
+    return report

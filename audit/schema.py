@@ -1,0 +1,156 @@
+"""The shape of a report: typed records that go to JSON and back. No field holds text of a fact.
+
+Built and checked by `audit.report`; shown by `audit.page`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from audit.detect import DetectorQuality
+from audit.facts import AuditFact
+from audit.results import NeighbourResult, PhaseResult, Record
+from audit.verdict import Kind, Policy, Value, Verdict
+
+SCHEMA_VERSION: Literal["1"] = "1"
+
+
+class RequestInfo(Record):
+    """Which request this is about. `reference` is the customer's own opaque reference."""
+
+    request_id: str
+    regulation: Literal["gdpr", "ccpa", "other"] = "other"
+    reference: str = ""
+    received_at: datetime | None = None
+    decided_at: datetime | None = None
+
+
+class StateChange(Record):
+    """What was done to the memory. Digests are keyed: guessable facts cannot be tried against them."""
+
+    bank: str
+    revision_before: int
+    revision_after: int
+    digest_before: str
+    digest_after: str
+    digest_never_written: str | None = None
+    entries_before: int | None = None
+    entries_after: int | None = None
+
+    @property
+    def equal(self) -> bool | None:
+        """Whether the memory is the one in which the facts were never written; None when not compared."""
+        return None if self.digest_never_written is None else self.digest_after == self.digest_never_written
+
+
+class RepairRound(Record):
+    """A certification that still found leaks, and how many phrasings then joined the scope."""
+
+    round: int
+    facts_leaking: int
+    phrasings_added: int
+
+
+class Method(Record):
+    """With what the audit was made: enough to make it again."""
+
+    model: str
+    decoder: str = ""
+    checkpoint: str = ""
+    device: str = ""
+    rephraser: str = ""
+    software: Mapping[str, str] = Field(default_factory=dict)
+    seeds: Mapping[str, int] = Field(default_factory=dict)
+
+    @staticmethod
+    def words() -> tuple[str, ...]:
+        """The names of the fields that are plain words."""
+        return ("model", "decoder", "checkpoint", "device", "rephraser")
+
+
+class RequestRecord(Record):
+    """One request with what was done for it."""
+
+    info: RequestInfo
+    state: StateChange
+    repairs: tuple[RepairRound, ...] = ()
+    facts: tuple[str, ...] = ()
+
+
+class Rate(Record):
+    """A share with its lower and its upper bound, each one-sided at the policy's confidence."""
+
+    leaked: int
+    total: int
+    rate: float
+    lower: float
+    upper: float
+
+
+class PhaseFigures(Record):
+    """What one phase showed. `identifying` counts only probes that say who is meant; None without any."""
+
+    by_fact: Rate
+    by_attempt: Rate
+    identifying: Rate | None
+    leak_at_k: tuple[float, ...]
+    correlation: float | None
+    design_effect: float | None
+    sources: Mapping[str, int]
+    unscored: int
+    empty: int
+
+
+class Group(Record):
+    """All facts of one kind of request, judged together."""
+
+    kind: Kind
+    requests: tuple[RequestRecord, ...]
+    before: PhaseResult | None
+    after: PhaseResult
+    twin: PhaseResult | None
+    neighbours: NeighbourResult | None
+    looks: int
+    figures: Mapping[str, PhaseFigures]
+    verdict: Verdict
+
+    @property
+    def phases(self) -> dict[str, PhaseResult]:
+        """The phases that were run, in the order of telling."""
+        named = {"before": self.before, "after": self.after, "twin": self.twin}
+        return {name: phase for name, phase in named.items() if phase is not None}
+
+
+class Report(Record):
+    """The report of one request or of many."""
+
+    schema_version: Literal["1"] = SCHEMA_VERSION
+    produced_at: datetime
+    verdict: Value
+    policy: Policy
+    method: Method
+    detector_quality: DetectorQuality | None
+    groups: tuple[Group, ...] = Field(min_length=1)
+    headline: str
+    limits: tuple[str, ...]
+
+    def to_json(self) -> bytes:
+        """Canonical JSON without personal data, UTF-8, ending in a line feed."""
+        data = self.model_dump(mode="json")
+        return (json.dumps(data, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+
+    def to_html(self, texts: Mapping[str, AuditFact] | None = None) -> bytes:
+        """One self-contained page. With `texts` it names the prompts; answers are blacked out always."""
+        from audit.page import render
+
+        return render(self, texts or {})
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a report, for readers in other languages."""
+    return Report.model_json_schema(mode="serialization")

@@ -1,0 +1,72 @@
+"""The configuration of a Larimar model, its presets and its hash.
+
+Everything that changes what a latent or a checkpoint means is here and nothing else, so two models with
+the same `config_hash` read each other's ledgers and checkpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+
+from larimar.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class LarimarConfig:
+    """Sizes of the encoder, the memory and the reader. C = slots · slot_dim, the paper's latent dimension."""
+
+    decoder: str = "smollm2-135m-instruct"
+    """Base decoder: the packaged default, a Hugging Face id or a local path."""
+    sentence_encoder: str = "all-minilm-l6-v2"
+    """Sentence encoder of the scope detector: the packaged default, an id or a path."""
+    slots: int = 64
+    """S, token slots of one latent: the longest fact in tokens."""
+    slot_dim: int = 64
+    """d, numbers a slot."""
+    rows: int = 512
+    """K, rows of one memory matrix."""
+    ridge: float = 1e-4
+    """Lambda of the least-squares solution; keys have unit norm."""
+    max_load: float = 0.75
+    """Largest N / K: above it a least-squares memory no longer recalls exactly."""
+    lora_rank: int = 16
+    """Rank of the reader, a LoRA on every attention and MLP projection of the decoder."""
+    lora_alpha: int = 32
+    """Scale of the reader: alpha / rank."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot work."""
+        if min(self.slots, self.slot_dim, self.rows, self.lora_rank) < 1:
+            raise InvalidInput("slots, slot_dim, rows and lora_rank must be at least 1")
+        if not 0 < self.max_load <= 1 or self.ridge <= 0:
+            raise InvalidInput("max_load must be in (0, 1] and ridge above 0")
+
+    @property
+    def latent_dim(self) -> int:
+        """C, the length of one latent z."""
+        return self.slots * self.slot_dim
+
+    @property
+    def capacity(self) -> int:
+        """Most facts that one memory takes."""
+        return int(self.max_load * self.rows)
+
+    def config_hash(self) -> str:
+        """SHA-256 (hex) over the sorted JSON of every field."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+PRESETS: dict[str, LarimarConfig] = {
+    "default": LarimarConfig(),
+    "tiny": LarimarConfig(decoder="tiny", slots=16, slot_dim=16, rows=32, lora_rank=4, lora_alpha=8),
+}
+"""`default` is what the shipped checkpoint uses; `tiny` is randomly initialised and serves tests."""
+
+
+def preset(name: str, **changes: object) -> LarimarConfig:
+    """The preset `name` with some fields changed. Raises InvalidInput with the known names."""
+    if name not in PRESETS:
+        raise InvalidInput(f"no preset of that name; there are {', '.join(sorted(PRESETS))}")
+    return replace(PRESETS[name], **changes)  # type: ignore[arg-type]

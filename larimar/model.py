@@ -1,0 +1,288 @@
+"""`Larimar`: write, forget and censor facts, and generate with or without the memory (paper, Figure 1).
+
+A prompt goes to the scope detector. Out of scope it goes to the base decoder, which nothing here ever
+changes. In scope, the memory is read at the key of the nearest fact and the readout conditions the reader;
+if that fact is a tombstone, the answer is the readout's own text and nothing else can be said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from larimar import checkpoint as checkpoints
+from larimar.bank import Bank, Entry
+from larimar.config import LarimarConfig
+from larimar.decoding import Decoder, Query, Sampling
+from larimar.encoder import CODE_BITS, thaw_codes
+from larimar.errors import CheckpointMismatch, FactTooLong, UnknownFact
+from larimar.reader import Reader
+from larimar.scope import Embedder, ScopeDetector
+from larimar.text import TOMBSTONE, Fact, spaced, statement
+from larimar.weights import load_decoder, load_sentence_encoder
+
+TombstoneDecoding = Literal["constrained", "free"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Everything that is trained or downloaded, and never changes while serving."""
+
+    config: LarimarConfig
+    base: Decoder
+    reading: Decoder
+    reader: Reader
+    frozen_codes: Tensor
+    """(V, d) int16"""
+    codes: Tensor
+    """(V, d) float32, the same numbers"""
+    detector: ScopeDetector
+
+    @classmethod
+    def load(cls, directory: Path, device: str) -> Weights:
+        """Base weights and checkpoint. Raises CheckpointCorrupt, CheckpointMismatch, WeightsUnavailable."""
+        saved = checkpoints.load(directory)
+        config, tensors = saved.config, saved.tensors
+        base, tokenizer = load_decoder(config.decoder, device=device)
+        reader = Reader(base, tokenizer, config).to(device)
+        _fill(reader, tensors)
+        reader.merge()
+        codes = thaw_codes(tensors["codes"]).to(device)
+        return cls(
+            config, Decoder(base, tokenizer), Decoder(reader.decoder, tokenizer), reader,
+            tensors["codes"], codes, ScopeDetector(Embedder(load_sentence_encoder(config.sentence_encoder, device))),
+        )  # fmt: skip
+
+    def encode(self, text: str) -> Tensor:
+        """Codes (n, d) int16 of a text's tokens. Raises FactTooLong."""
+        ids = self.tokens(spaced(text))
+        if len(ids) > self.config.slots:
+            raise FactTooLong(f"the fact has {len(ids)} tokens; this model holds {self.config.slots} a fact")
+        return self.frozen_codes[torch.tensor(ids)]
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids without special tokens."""
+        return self.base.tokenizer(text, add_special_tokens=False).input_ids
+
+
+class BaseDecoder:
+    """The decoder as it was downloaded; it has no access to any memory."""
+
+    name = "base decoder"
+
+    def __init__(self, decoder: Decoder) -> None:
+        """Wrap the untouched decoder."""
+        self._decoder = decoder
+
+    def generate(self, prompts: Sequence[str], **sampling: Any) -> list[list[str]]:
+        """Completions of each prompt; keywords are the fields of `Sampling`."""
+        return self._decoder.generate([self._decoder.query(p.strip()) for p in prompts], Sampling(**sampling))
+
+    def next_logits(self, prompt: str) -> Tensor:
+        """Logits (V,) of the next token."""
+        return self._decoder.next_logits(self._decoder.query(prompt.strip()))
+
+    def score(self, prompts: Sequence[str], targets: Sequence[str]) -> list[float]:
+        """Mean log-probability a token (nats) of each target after its prompt."""
+        queries = [self._decoder.query(p.strip()) for p in prompts]
+        return self._decoder.log_likelihoods(queries, [spaced(t) for t in targets])
+
+
+class Larimar:
+    """A language model with an episodic memory that can be written and unwritten."""
+
+    name = "guarded Larimar"
+
+    def __init__(
+        self, weights: Weights, bank: Bank, tombstone_decoding: TombstoneDecoding = "constrained"
+    ) -> None:
+        """Use `load`; this constructor shares weights between models."""
+        self.weights, self.bank, self.tombstone_decoding = weights, bank, tombstone_decoding
+        self.base = BaseDecoder(weights.base)
+
+    @classmethod
+    def load(cls, checkpoint: Path | None = None, device: str = "auto") -> Larimar:
+        """The model of a checkpoint directory (None: the shipped one) with an empty bank.
+
+        `device`: `cpu`, `cuda`, or `auto`. Raises the checkpoint and weights errors of `larimar.errors`.
+        """
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        weights = Weights.load(checkpoint or checkpoints.default_directory(), device)
+        return cls(weights, Bank(weights.config))
+
+    def with_bank(self, entries: Iterable[Entry] = ()) -> Larimar:
+        """The same weights over an own bank: a rebuild from a ledger, or a never-written twin."""
+        return Larimar(self.weights, Bank(self.weights.config, entries), self.tombstone_decoding)
+
+    def write(self, facts: Sequence[Fact]) -> list[Entry]:
+        """Write facts (alpha = +1); returns their ledger entries. Raises DuplicateFact, BankFull, FactTooLong."""
+        return self._add([self._entry(fact, "fact", fact.answer) for fact in facts])
+
+    def censor(self, facts: Sequence[Fact]) -> list[Entry]:
+        """Write «prompt unknown.» for facts that the decoder itself knows (paper, section 5.4)."""
+        return self._add([self._entry(fact, "tombstone", TOMBSTONE) for fact in facts])
+
+    def forget(self, fact_ids: Sequence[str]) -> None:
+        """Take facts out (alpha = -1), exactly. Raises UnknownFact; then nothing changed."""
+        self.bank.remove(fact_ids)
+
+    def widen(self, fact_id: str, prompt_and_phrasings: Sequence[str]) -> Entry:
+        """Add phrasings to a fact's scope; costs no memory row. Returns the new ledger entry."""
+        old = self.bank.entries.get(fact_id)
+        if old is None:
+            raise UnknownFact("a fact with this id is not in the bank")
+        more = self.weights.detector.store(fact_id, prompt_and_phrasings, old.scope.names)
+        scope = replace(
+            more,
+            plain=np.concatenate([old.scope.plain, more.plain]),
+            masked=np.concatenate([old.scope.masked, more.masked]),
+        )
+        entry = replace(old, scope=scope)
+        self.bank.replace_scope(entry)
+        return entry
+
+    def digest(self, key: bytes = b"") -> str:
+        """Keyed SHA-256 (hex) of the bank's state; equal if and only if the states are equal, bit for bit."""
+        return self.bank.digest(key)
+
+    def in_scope(self, prompts: Sequence[str]) -> list[str | None]:
+        """The id of the fact that answers for each prompt, or None."""
+        hits = self.weights.detector.route(prompts, self.bank.index)
+        return [None if hit is None else hit.fact_id for hit in hits]
+
+    def similarity(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Cosine of the sentence embeddings of each pair of texts."""
+        flat = self.weights.detector.embedder.embed([text for pair in pairs for text in pair])
+        return [float(a @ b) for a, b in zip(flat[0::2], flat[1::2], strict=True)]
+
+    def generate(self, prompts: Sequence[str], **sampling: Any) -> list[list[str]]:
+        """`samples` completions of each prompt; keywords are the fields of `Sampling`."""
+        drawn = Sampling(**sampling)
+        routes = self.in_scope(prompts)
+        silent = {i: self.readout_answer(r) for i, r in enumerate(routes) if r and self._is_constrained(r)}
+        reading = [i for i, route in enumerate(routes) if route and i not in silent]
+        outside = [i for i, route in enumerate(routes) if not route]
+        results: dict[int, list[str]] = {i: [text] * drawn.samples for i, text in silent.items()}
+        queries = self._memory_queries([(prompts[i], routes[i] or "") for i in reading])
+        results.update(zip(reading, self.weights.reading.generate(queries, drawn), strict=True))
+        base = self.base.generate([prompts[i] for i in outside], **sampling)
+        results.update(zip(outside, base, strict=True))
+        return [results[i] for i in range(len(prompts))]
+
+    def score(self, prompts: Sequence[str], targets: Sequence[str]) -> list[float]:
+        """Mean log-probability a token (nats) of each target after its prompt.
+
+        A constrained tombstone gives its own text probability one and every other text zero.
+        """
+        routes = self.in_scope(prompts)
+
+        def read(at: list[int]) -> list[float]:
+            queries = self._memory_queries([(prompts[i], routes[i] or "") for i in at])
+            return self.weights.reading.log_likelihoods(queries, [spaced(targets[i]) for i in at])
+
+        def silence(at: list[int]) -> list[float]:
+            said = [self.readout_answer(routes[i] or "").strip(" .") for i in at]
+            return [0.0 if targets[i].strip(" .") == s else -math.inf for i, s in zip(at, said, strict=True)]
+
+        def base(at: list[int]) -> list[float]:
+            return self.base.score([prompts[i] for i in at], [targets[i] for i in at])
+
+        return self._by_route(routes, base, read, silence)
+
+    def agrees_with_base(self, prompts: Sequence[str]) -> list[bool]:
+        """Whether the next-token logits equal the base decoder's, bit for bit, for each prompt alone."""
+        routes = self.in_scope(prompts)
+        agreed = []
+        for prompt, route in zip(prompts, routes, strict=True):
+            if route and self._is_constrained(route):
+                agreed.append(False)
+                continue
+            own = (
+                self.weights.reading.next_logits(self._memory_queries([(prompt, route)])[0])
+                if route
+                else self.base.next_logits(prompt)
+            )
+            agreed.append(torch.equal(own, self.base.next_logits(prompt)))
+        return agreed
+
+    def readout_answer(self, fact_id: str) -> str:
+        """The answer part of what the memory returns at a fact's key, as text with its leading space."""
+        entry = self.bank.entries[fact_id]
+        slots = self.bank.readout([fact_id])[0].to(self.weights.codes.device)
+        occupied = self.weights.reader.encoder.occupied(slots.flatten()[None])[0]
+        ids = self.weights.reader.encoder.nearest_tokens(slots[occupied], self.weights.codes)
+        return self.weights.base.tokenizer.decode(ids[-entry.answer_tokens :])
+
+    def _is_constrained(self, fact_id: str) -> bool:
+        """Whether only the readout's text may be said."""
+        return self.tombstone_decoding == "constrained" and self.bank.entries[fact_id].kind == "tombstone"
+
+    def _entry(self, fact: Fact, kind: str, answer: str) -> Entry:
+        """The ledger entry of a fact."""
+        text = statement(fact.prompt, answer)
+        asked = len(self.weights.tokens(spaced(fact.prompt)))
+        value = self.weights.encode(text)
+        scope = self.weights.detector.store(fact.id, [fact.prompt], fact.names)
+        return Entry(fact.id, kind, value, max(1, len(value) - asked), scope)
+
+    def _add(self, entries: list[Entry]) -> list[Entry]:
+        """Put entries in the bank and return them."""
+        if entries:
+            self.bank.add(entries)
+        return entries
+
+    def _memory_queries(self, routed: Sequence[tuple[str, str]]) -> list[Query]:
+        """Decoder queries of prompts with the prefix that the memory returns at each fact's key."""
+        if not routed:
+            return []
+        facts = list(dict.fromkeys(fact_id for _, fact_id in routed))
+        slots = self.bank.readout(facts).to(self.weights.codes.device)
+        occupied = self.weights.reader.encoder.occupied(slots.flatten(1))
+        with torch.inference_mode():
+            made = self.weights.reader.prefixes(slots, occupied, self.weights.codes)
+        prefix = dict(zip(facts, made, strict=True))
+        return [self.weights.reading.query(spaced(prompt), prefix[fact_id]) for prompt, fact_id in routed]
+
+    def _by_route(
+        self,
+        routes: list[str | None],
+        base: Callable[[list[int]], list[float]],
+        read: Callable[[list[int]], list[float]],
+        silence: Callable[[list[int]], list[float]],
+    ) -> list[float]:
+        """Split indices by what answers for them, work each group in one batch, and join the results."""
+        outside = [i for i, route in enumerate(routes) if not route]
+        silent = [i for i, route in enumerate(routes) if route and self._is_constrained(route)]
+        reading = [i for i, route in enumerate(routes) if route and i not in set(silent)]
+        results = dict.fromkeys(range(len(routes)), 0.0)
+        for indices, work in ((outside, base), (reading, read), (silent, silence)):
+            if indices:
+                results.update(zip(indices, work(indices), strict=True))
+        return [results[i] for i in range(len(routes))]
+
+
+def _fill(reader: Reader, tensors: dict[str, Tensor]) -> None:
+    """Put checkpoint tensors into a fresh reader. Raises CheckpointMismatch when they do not fit."""
+    parameters: dict[str, Tensor] = dict(reader.lora_parameters())
+    parameters |= {
+        "opening": reader.opening, "closing": reader.closing, "log_sigma_w": reader.log_sigma_w,
+        "log_beta": reader.encoder.log_beta,
+    }  # fmt: skip
+    vocabulary = (reader.encoder.embeddings.shape[0], reader.config.slot_dim)
+    fits = set(tensors) == {*parameters, "codes"} and tuple(tensors["codes"].shape) == vocabulary
+    if not fits or any(parameters[name].shape != tensors[name].shape for name in parameters):
+        raise CheckpointMismatch(
+            f"the checkpoint was trained for another decoder than '{reader.config.decoder}' or another size; "
+            f"expected codes for {vocabulary[0]} tokens in steps of 2^-{CODE_BITS}"
+        )
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[name])

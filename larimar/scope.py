@@ -1,0 +1,265 @@
+"""The scope detector (paper section 4, ESD): does the memory answer for this prompt, and for which fact?
+
+A sentence encoder embeds the prompt, sentence by sentence, and a logistic classifier looks at how near it is
+to a stored phrasing and whether it names the subject. Facts without a subject use the cosine alone. The
+weights lie in `data/scope.json`, fitted by `python -m larimar.fit_scope` on records that no benchmark scores.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import sentencex
+from numpy.typing import NDArray
+from rapidfuzz import fuzz
+
+Floats = NDArray[np.float32]
+
+FEATURES = (
+    "cosine",
+    "masked_cosine",
+    "fuzzy_name",
+    "name_words",
+    "cosine_fuzzy",
+    "masked_fuzzy",
+    "masked_words",
+)
+_MASK = "X"
+
+
+@dataclass(frozen=True)
+class Hit:
+    """The fact that answers for a prompt and the detector's probability that it should."""
+
+    fact_id: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A logistic model over features, and the probability from which a prompt is in scope."""
+
+    weights: tuple[float, ...]
+    bias: float
+    threshold: float
+
+    def probability(self, features: Sequence[float]) -> float:
+        """P(in scope)."""
+        z = self.bias + sum(w * x for w, x in zip(self.weights, features, strict=True))
+        return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, z))))
+
+
+@lru_cache
+def shipped_classifiers() -> tuple[Classifier, Classifier]:
+    """The fitted classifiers: for facts with a subject, and for facts without."""
+    data = json.loads((resources.files("larimar") / "data" / "scope.json").read_text(encoding="utf-8"))
+    return tuple(  # type: ignore[return-value]
+        Classifier(tuple(row["weights"]), row["bias"], row["threshold"])
+        for row in (data["with_subject"], data["without_subject"])
+    )
+
+
+class Embedder:
+    """Unit-norm sentence embeddings, batched."""
+
+    def __init__(self, model: Any) -> None:
+        """`model`: a SentenceTransformer."""
+        self.model = model
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """(N, D) float32 with unit rows."""
+        if not texts:
+            return np.zeros((0, self.model.get_embedding_dimension()), dtype=np.float32)
+        made = self.model.encode(
+            list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=64
+        )
+        return np.asarray(made, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the index keeps of one fact: its names and an embedding, plain and masked, of each phrasing."""
+
+    fact_id: str
+    names: tuple[str, ...]
+    plain: Floats
+    """(phrasings, D)"""
+    masked: Floats
+    """(phrasings, D)"""
+
+    @property
+    def named(self) -> NDArray[np.bool_]:
+        """Which phrasings (phrasings,) name the subject: masking changed them."""
+        return (self.plain != self.masked).any(axis=1)
+
+
+class ScopeIndex:
+    """All stored phrasings of a bank; a change overwrites the joined matrix before it is freed."""
+
+    def __init__(self) -> None:
+        """An empty index."""
+        self._stored: dict[str, Stored] = {}
+        self._matrix: Floats | None = None
+        self._owners: list[str] = []
+
+    def add(self, stored: Stored) -> None:
+        """Add a fact, or put new phrasings in place of its old ones."""
+        self._stored[stored.fact_id] = stored
+        self._drop_matrix()
+
+    def remove(self, fact_id: str) -> None:
+        """Take a fact out; the joined matrix that held its vectors is overwritten."""
+        del self._stored[fact_id]
+        self._drop_matrix()
+
+    def __len__(self) -> int:
+        """Facts in the index."""
+        return len(self._stored)
+
+    def candidates(self, embeddings: Floats, most: int = 8) -> list[Stored]:
+        """The facts whose phrasings are nearest to any sentence of the query (Q, D)."""
+        if not self._stored:
+            return []
+        nearest = (embeddings @ self._phrasings().T).max(axis=0)
+        order = np.argsort(-nearest, kind="stable")[: 4 * most]
+        found = dict.fromkeys(self._owners[i] for i in order)
+        return [self._stored[fact_id] for fact_id in list(found)[:most]]
+
+    def _phrasings(self) -> Floats:
+        """Every phrasing's plain embedding (P, D), with `_owners` beside it."""
+        if self._matrix is None:
+            self._owners = [s.fact_id for s in self._stored.values() for _ in s.plain]
+            self._matrix = np.concatenate([s.plain for s in self._stored.values()])
+        return self._matrix
+
+    def _drop_matrix(self) -> None:
+        """Forget the joined matrix, overwriting it first."""
+        if self._matrix is not None:
+            self._matrix.fill(0.0)
+        self._matrix, self._owners = None, []
+
+
+class ScopeDetector:
+    """Routes prompts to the stored fact that answers for them."""
+
+    def __init__(self, embedder: Embedder, classifiers: tuple[Classifier, Classifier] | None = None) -> None:
+        """`classifiers` None takes the shipped ones."""
+        self.embedder = embedder
+        self._with_subject, self._without = classifiers or shipped_classifiers()
+
+    def store(self, fact_id: str, phrasings: Sequence[str], names: Sequence[str]) -> Stored:
+        """Embeddings of a fact's phrasings, ready for the index."""
+        masked = [mask_names(text, names) for text in phrasings]
+        made = self.embedder.embed([*phrasings, *masked])
+        return Stored(fact_id, tuple(names), made[: len(phrasings)].copy(), made[len(phrasings) :].copy())
+
+    def route(self, prompts: Sequence[str], index: ScopeIndex) -> list[Hit | None]:
+        """For each prompt the best fact above its threshold, or None (out of scope)."""
+        return [
+            max(hits, key=lambda hit: hit.probability, default=None)
+            for hits in self.scores(prompts, index, above_threshold=True)
+        ]
+
+    def scores(
+        self, prompts: Sequence[str], index: ScopeIndex, *, above_threshold: bool = False
+    ) -> list[list[Hit]]:
+        """Every candidate fact of each prompt with its probability."""
+        if not len(index) or not prompts:
+            return [[] for _ in prompts]
+        pieces = [sentences_of(prompt) for prompt in prompts]
+        flat = self.embedder.embed([piece for group in pieces for piece in group])
+        ends = np.cumsum([len(group) for group in pieces])
+        plain = np.split(flat, ends[:-1])
+        found = [index.candidates(rows) for rows in plain]
+        masked = self._masked(pieces, found)
+        return [
+            [
+                hit
+                for stored in candidates
+                if (hit := self._judge(prompt, rows, masked, group, stored, above_threshold)) is not None
+            ]
+            for prompt, rows, group, candidates in zip(prompts, plain, pieces, found, strict=True)
+        ]
+
+    def _masked(self, pieces: list[list[str]], found: list[list[Stored]]) -> dict[str, Floats]:
+        """Embeddings of the masked sentences that the candidates ask for, each once."""
+        texts = {
+            mask_names(piece, stored.names)
+            for group, candidates in zip(pieces, found, strict=True)
+            for stored in candidates
+            if stored.names
+            for piece in group
+        }
+        wanted = sorted(texts)
+        return dict(zip(wanted, self.embedder.embed(wanted), strict=True))
+
+    def _judge(
+        self,
+        prompt: str,
+        rows: Floats,
+        masked: dict[str, Floats],
+        pieces: list[str],
+        stored: Stored,
+        cut: bool,
+    ) -> Hit | None:
+        """The candidate's probability; None when it is below the threshold and `cut` is set.
+
+        Phrasings that name the subject are judged by all features, phrasings that do not by their cosine.
+        """
+        cosines = (rows @ stored.plain.T).max(axis=0)
+        named = stored.named
+        judged = []
+        if named.any():
+            hidden = np.stack([masked[mask_names(piece, stored.names)] for piece in pieces])
+            near, near_masked = float(cosines[named].max()), float((hidden @ stored.masked[named].T).max())
+            judged.append((self._with_subject, pair_features(prompt, stored.names, near, near_masked)))
+        if not named.all():
+            judged.append((self._without, (float(cosines[~named].max()),)))
+        found = [(c.probability(x), c.threshold) for c, x in judged]
+        passed = [p for p, threshold in found if p >= threshold]
+        if cut and not passed:
+            return None
+        return Hit(stored.fact_id, max(passed or [p for p, _ in found]))
+
+
+def sentences_of(text: str) -> list[str]:
+    """The whole text and, if it has several, its sentences."""
+    whole = text.strip()
+    parts = [part.strip() for part in sentencex.segment("en", whole) if part.strip()]
+    return [whole, *parts] if len(parts) > 1 else [whole or " "]
+
+
+def pair_features(prompt: str, names: Sequence[str], cosine: float, masked: float) -> tuple[float, ...]:
+    """The numbers named in FEATURES for a prompt and a stored fact with a subject."""
+    text = folded(prompt)
+    words = set(re.findall(r"\w+", text))
+    fuzzy = max(fuzz.partial_ratio(folded(name), text) for name in names) / 100.0
+    covered = max(_share(re.findall(r"\w+", folded(name)), words) for name in names)
+    return cosine, masked, fuzzy, covered, cosine * fuzzy, masked * fuzzy, masked * covered
+
+
+def mask_names(text: str, names: Sequence[str]) -> str:
+    """The text with every name replaced by «X», longest names first, whatever their case."""
+    for name in sorted(names, key=len, reverse=True):
+        text = re.sub(rf"\b{re.escape(name)}\b", _MASK, text, flags=re.IGNORECASE)
+    return text
+
+
+def folded(text: str) -> str:
+    """NFKC, accents removed, lower case: what names are compared in."""
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text))
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+def _share(wanted: list[str], words: set[str]) -> float:
+    """Share of a name's words that are in the prompt."""
+    return sum(word in words for word in wanted) / len(wanted) if wanted else 0.0

@@ -1,0 +1,46 @@
+"""How a fact becomes text: one statement, one leading space, one tombstone word.
+
+Every text that the model sees starts with a space, so that a name has the same tokens at the start of a
+statement as in the middle of a question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from larimar.errors import InvalidInput
+
+TOMBSTONE = "unknown"
+"""The answer that a censored fact gets (paper, section 5.4)."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A prompt and its answer, as text, and whom it is about."""
+
+    id: str
+    prompt: str
+    answer: str
+    subject: str = ""
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse facts without an id, a prompt or an answer."""
+        if not self.id or not self.prompt.strip() or not self.answer.strip():
+            raise InvalidInput("a fact needs an id, a prompt and an answer, none of them empty")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The subject and its aliases, without empty ones."""
+        return tuple(name for name in (self.subject, *self.aliases) if name.strip())
+
+
+def statement(prompt: str, answer: str) -> str:
+    """«prompt answer.»: what is written to memory."""
+    text = f"{prompt.strip()} {answer.strip()}"
+    return text if text[-1] in ".!?" else text + "."
+
+
+def spaced(text: str) -> str:
+    """The text as the model sees it: one leading space, no space at the end."""
+    return " " + text.strip()

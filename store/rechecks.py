@@ -1,0 +1,119 @@
+"""Re-checks: audits on a schedule. Ticks are idempotent: two beats at once enqueue a due re-check once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from store import clocks, events, jobs, requests
+from store.database import changed
+from store.errors import IllegalTransition, InvalidInput, UnknownRecheck
+from store.events import EventBody
+from store.ids import new_id
+from store.models import Job, Recheck, Request
+
+MAX_DAYS = 366
+_AUDITED = ("completed", "residual")
+
+
+def schedule(session: Session, request_id: str, every_days: int, actor: str) -> Recheck:
+    """Audit a completed (or residual) request again every so many days, first in `every_days` days."""
+    if not 1 <= every_days <= MAX_DAYS:
+        raise InvalidInput(f"A re-check comes every 1 to {MAX_DAYS} days.", field="every_days")
+    request = requests.get(session, request_id)
+    if request.state not in _AUDITED:
+        raise IllegalTransition(request.state, "schedule a re-check")
+    row = Recheck(
+        id=new_id("chk"),
+        request_id=request_id,
+        every_days=every_days,
+        next_at=clocks.now() + timedelta(days=every_days),
+        active=True,
+        created_by=actor,
+    )
+    session.add(row)
+    session.flush()
+    body: EventBody = {"recheck": row.id, "every_days": every_days}
+    events.append(session, "recheck.scheduled", actor=actor, request_id=request_id, body=body)
+    return row
+
+
+def get(session: Session, recheck_id: str) -> Recheck:
+    """The re-check; `UnknownRecheck`."""
+    row = session.get(Recheck, recheck_id, populate_existing=True)
+    if row is None:
+        raise UnknownRecheck("There is no re-check with this id.")
+    return row
+
+
+def due(session: Session, now: datetime) -> list[Recheck]:
+    """Active re-checks whose time has come and that have no unfinished job, the most overdue first."""
+    unfinished = sa.select(Job.id).where(Job.recheck_id == Recheck.id, Job.state.in_(jobs.UNFINISHED))
+    query = sa.select(Recheck).where(Recheck.active.is_(True), Recheck.next_at <= now, ~unfinished.exists())
+    return list(session.scalars(query.order_by(Recheck.next_at, Recheck.id)))
+
+
+def enqueue_due(session: Session, now: datetime, *, max_attempts: int = 3) -> list[Job]:
+    """Queue a job for every due re-check and move its clock on; wake workers after the commit."""
+    queued = []
+    for row in due(session, now):
+        later = now + timedelta(days=row.every_days)
+        step = sa.update(Recheck).where(Recheck.id == row.id, Recheck.next_at == row.next_at)
+        if changed(session, step.where(Recheck.active.is_(True)).values(next_at=later)) == 1:
+            queued.append(_enqueue(session, row, max_attempts))
+    return queued
+
+
+def run_now(session: Session, recheck_id: str, *, actor: str, max_attempts: int = 3) -> Job:
+    """Queue the re-check at once, unless its job is unfinished already (then that one is returned)."""
+    row = session.scalars(
+        sa.select(Recheck).where(Recheck.id == recheck_id).with_for_update(key_share=True)
+    ).one_or_none()
+    if row is None:
+        raise UnknownRecheck("There is no re-check with this id.")
+    query = sa.select(Job).where(Job.recheck_id == recheck_id, Job.state.in_(jobs.UNFINISHED))
+    unfinished = session.scalars(query).first()
+    if unfinished is not None:
+        return unfinished
+    events.append(
+        session, "recheck.run", actor=actor, request_id=row.request_id, body={"recheck": recheck_id}
+    )
+    return _enqueue(session, row, max_attempts)
+
+
+def cancel(session: Session, recheck_id: str, *, actor: str) -> Recheck:
+    """Stop a re-check; a job that is queued already still runs."""
+    row = get(session, recheck_id)
+    if row.active:
+        row.active = False
+        session.flush()
+        body = {"recheck": recheck_id}
+        events.append(session, "recheck.cancelled", actor=actor, request_id=row.request_id, body=body)
+    return row
+
+
+def list_rechecks(
+    session: Session, *, request_id: str | None = None, active: bool | None = None, limit: int = 200
+) -> list[Recheck]:
+    """Re-checks, the next to run first."""
+    query = sa.select(Recheck).order_by(Recheck.next_at, Recheck.id).limit(limit)
+    if request_id is not None:
+        query = query.where(Recheck.request_id == request_id)
+    if active is not None:
+        query = query.where(Recheck.active.is_(active))
+    return list(session.scalars(query))
+
+
+def _enqueue(session: Session, row: Recheck, max_attempts: int) -> Job:
+    request = session.get_one(Request, row.request_id)
+    return jobs.create(
+        session,
+        "recheck",
+        bank_id=request.bank_id,
+        request_id=request.id,
+        recheck_id=row.id,
+        fact_ids=requests.fact_ids_of(session, request.id),
+        max_attempts=max_attempts,
+    )

@@ -1,0 +1,394 @@
+"""Requests: submitted, decided, retried, listed, read. Every decision is one transaction with its event and
+its job.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, get_args
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from store import clocks, events, facts, jobs, ledger, models, states, subjects
+from store.database import changed, erases
+from store.errors import (
+    AlreadyUnderway,
+    DuplicateFact,
+    FactNotWritten,
+    InvalidInput,
+    SamePerson,
+    TextsDestroyed,
+    UnknownRequest,
+)
+from store.events import EventBody
+from store.ids import new_id
+from store.models import Event, Fact, Job, Request
+from store.pages import Page, fetch
+from store.subjects import DataKey
+from store.texts import FactText, Limits, validated
+from store.vault import Vault
+
+_REFERENCE = re.compile(r"[A-Za-z0-9._-]{0,64}")
+_DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a requester sends."""
+
+    kind: models.RequestKind
+    facts: Sequence[FactText]
+    regulation: models.Regulation = "gdpr"
+    reference: str = ""
+    bank: str = "default"
+
+
+@dataclass(frozen=True)
+class RequestFact:
+    """One fact that a request names, with its text; `fact_id` is the fact to forget or the tombstone to
+    write.
+    """
+
+    fact_id: str
+    position: int
+    text: FactText
+
+
+def submit(
+    session: Session,
+    vault: Vault,
+    submission: Submission,
+    *,
+    actor: str,
+    limits: Limits = _DEFAULT_LIMITS,
+    received_at: datetime | None = None,
+) -> Request:
+    """Take a request in: encrypted facts, legal clock, event, state `received`.
+
+    `InvalidInput`, `AnswerRequired`, `DuplicateFact` (listed twice, or censored already), and for a forget
+    `FactNotWritten` with the positions that the bank's memory does not hold.
+    """
+    _check_words(submission)
+    texts = validated(submission.facts, limits)
+    facts.require_answers(texts)
+    subjects.check_master_key(session, vault)
+    bank = ledger.lock(session, ledger.bank(session, submission.bank).id)
+    indices = [vault.blind_index(bank.id, text.prompt, text.answer) for text in texts]
+    if again := facts.repeated(indices):
+        raise DuplicateFact(again)
+    written = _written(session, bank.id, indices, kind="fact" if submission.kind == "forget" else "tombstone")
+    request = _insert(session, submission, bank.id, actor, received_at or clocks.now())
+    if submission.kind == "forget":
+        _name_facts(session, vault, request, texts, indices, written)
+    else:
+        _make_tombstones(session, vault, request, texts, indices, written)
+    request.duplicate_of = _open_twin(session, request, indices)
+    session.flush()
+    body: EventBody = {"kind": request.kind, "regulation": request.regulation, "facts": len(texts)}
+    events.append(session, "request.submit", actor=actor, request_id=request.id, body=body)
+    return request
+
+
+def approve(
+    session: Session,
+    request_id: str,
+    *,
+    actor: str,
+    expected_version: int | None = None,
+    allow_submitter: bool = False,
+    max_attempts: int = 3,
+) -> Job:
+    """Approve and queue the job, in one transaction; wake a worker after the commit.
+
+    `SamePerson` unless `allow_submitter`; `FactNotWritten` or `AlreadyUnderway` if another request was
+    faster.
+    """
+    request = get(session, request_id)
+    if request.submitted_by == actor and not allow_submitter:
+        raise SamePerson("Who submitted a request may not approve it. Ask another reviewer.")
+    ledger.lock(session, request.bank_id)
+    states.transition(session, request_id, "approve", actor=actor, expected_version=expected_version)
+    rows = _fact_rows(session, request_id)
+    _refuse_overlap(session, request, rows)
+    return _queue(session, request, rows, max_attempts)
+
+
+def deny(
+    session: Session, request_id: str, *, actor: str, reason: str, expected_version: int | None = None
+) -> Request:
+    """Deny with a reason (`ReasonRequired`)."""
+    request = states.transition(
+        session, request_id, "deny", actor=actor, reason=reason, expected_version=expected_version
+    )
+    _drop_tombstones(session, request_id)
+    return request
+
+
+def cancel(
+    session: Session,
+    request_id: str,
+    *,
+    actor: str,
+    reason: str | None = None,
+    expected_version: int | None = None,
+) -> Request:
+    """Withdraw a request before work on it has begun; its queued job ends."""
+    jobs.lock_of_request(session, request_id)
+    request = states.transition(
+        session, request_id, "cancel", actor=actor, reason=reason, expected_version=expected_version
+    )
+    jobs.cancel_of_request(session, request_id, actor=actor)
+    _drop_tombstones(session, request_id)
+    return request
+
+
+def retry(
+    session: Session,
+    request_id: str,
+    *,
+    actor: str,
+    expected_version: int | None = None,
+    max_attempts: int = 3,
+) -> Job:
+    """Try a failed or residual request again: approved, with a new job."""
+    request = states.transition(session, request_id, "retry", actor=actor, expected_version=expected_version)
+    return _queue(session, request, _fact_rows(session, request_id), max_attempts)
+
+
+def accept(
+    session: Session, request_id: str, *, actor: str, reason: str, expected_version: int | None = None
+) -> Request:
+    """Accept a residual leak with a reason: the request is completed."""
+    return states.transition(
+        session, request_id, "accept", actor=actor, reason=reason, expected_version=expected_version
+    )
+
+
+def get(session: Session, request_id: str) -> Request:
+    """The request as the database has it now; `UnknownRequest`."""
+    request = session.get(Request, request_id, populate_existing=True)
+    if request is None:
+        raise UnknownRequest("There is no request with this id.")
+    return request
+
+
+def list_requests(
+    session: Session,
+    *,
+    states: Sequence[str] = (),
+    kind: str | None = None,
+    submitted_by: str | None = None,
+    reference: str | None = None,
+    order: Literal["due", "newest"] = "due",
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Request]:
+    """Requests, the most urgent first (or the newest), a page at a time."""
+    column = Request.due_at if order == "due" else Request.received_at
+    query = sa.select(Request)
+    wanted = {Request.kind: kind, Request.submitted_by: submitted_by, Request.reference: reference}
+    for attribute, value in wanted.items():
+        if value is not None:
+            query = query.where(attribute == value)
+    if states:
+        query = query.where(Request.state.in_(states))
+    newest = order == "newest"
+    return fetch(session, query, column, Request.id, limit=limit, cursor=cursor, descending=newest)
+
+
+def count_by_state(session: Session) -> dict[str, int]:
+    """How many requests are in each state."""
+    query = sa.select(Request.state, sa.func.count()).group_by(Request.state)
+    return {state: int(count) for state, count in session.execute(query)}
+
+
+def facts_of(session: Session, vault: Vault, request_id: str) -> list[RequestFact]:
+    """The facts a request names, decrypted, by position; `TextsDestroyed` once `destroy_texts` ran."""
+    rows = _fact_rows(session, request_id)
+    if any(row.ciphertext is None for row in rows):
+        raise TextsDestroyed("The texts of this request were destroyed.")
+    keys = subjects.open_keys(session, vault, (row.subject_key_id for row in rows))
+    return [_opened(vault, keys[row.subject_key_id], row) for row in rows]
+
+
+def fact_ids_of(session: Session, request_id: str) -> list[str]:
+    """The ids of the facts a request names, by position, without reading any text."""
+    return [row.fact_id for row in _fact_rows(session, request_id) if row.fact_id is not None]
+
+
+def events_of(session: Session, request_id: str) -> list[Event]:
+    """What happened to a request, in order."""
+    get(session, request_id)
+    return events.list_events(session, request_id=request_id, limit=1000)
+
+
+def _check_words(submission: Submission) -> None:
+    if submission.kind not in get_args(models.RequestKind):
+        raise InvalidInput("The kind of a request is 'forget' or 'censor'.", field="kind")
+    if submission.regulation not in get_args(models.Regulation):
+        raise InvalidInput("The regulation is 'gdpr', 'ccpa' or 'other'.", field="regulation")
+    if not _REFERENCE.fullmatch(submission.reference):
+        allowed = "at most 64 letters, digits, dots, dashes or underscores"
+        raise InvalidInput(f"The reference is {allowed}.", field="reference")
+
+
+def _written(session: Session, bank_id: str, indices: Sequence[str], *, kind: str) -> dict[str, Fact]:
+    query = sa.select(Fact).where(Fact.bank_id == bank_id, Fact.kind == kind, Fact.state == "written")
+    rows = session.scalars(query.where(Fact.blind_index.in_(indices)))
+    return {row.blind_index: row for row in rows if row.blind_index is not None}
+
+
+def _insert(
+    session: Session, submission: Submission, bank_id: str, actor: str, received: datetime
+) -> Request:
+    request = Request(
+        id=new_id("req"),
+        bank_id=bank_id,
+        kind=submission.kind,
+        regulation=submission.regulation,
+        state="received",
+        reference=submission.reference,
+        received_at=received,
+        due_at=clocks.due_at(submission.regulation, received),
+        submitted_by=actor,
+        row_version=1,
+    )
+    session.add(request)
+    session.flush()
+    return request
+
+
+def _name_facts(
+    session: Session,
+    vault: Vault,
+    request: Request,
+    texts: Sequence[FactText],
+    indices: Sequence[str],
+    written: dict[str, Fact],
+) -> None:
+    missing = [position for position, index in enumerate(indices) if index not in written]
+    if missing:
+        raise FactNotWritten(missing)
+    keys = subjects.open_keys(session, vault, (fact.subject_key_id for fact in written.values()))
+    for position, (text, index) in enumerate(zip(texts, indices, strict=True)):
+        fact = written[index]
+        key = DataKey(fact.subject_key_id, keys[fact.subject_key_id])
+        _name(session, vault, request, position, key, fact.id, text)
+
+
+def _make_tombstones(
+    session: Session,
+    vault: Vault,
+    request: Request,
+    texts: Sequence[FactText],
+    indices: Sequence[str],
+    written: dict[str, Fact],
+) -> None:
+    censored = [position for position, index in enumerate(indices) if index in written]
+    if censored:
+        raise DuplicateFact(censored)
+    keys = subjects.keys_for(session, vault, texts)
+    for position, (key, text, index) in enumerate(zip(keys, texts, indices, strict=True)):
+        fact = facts.insert(
+            session, vault, request.bank_id, key, text, index, kind="tombstone", request_id=request.id
+        )
+        _name(session, vault, request, position, key, fact.id, text)
+
+
+def _name(
+    session: Session,
+    vault: Vault,
+    request: Request,
+    position: int,
+    key: DataKey,
+    fact_id: str,
+    text: FactText,
+) -> None:
+    row_id = new_id("rf")
+    sealed = vault.encrypt(key.plain, text.to_bytes(), table="request_fact", column="ciphertext", row=row_id)
+    session.add(
+        models.RequestFact(
+            id=row_id,
+            request_id=request.id,
+            position=position,
+            fact_id=fact_id,
+            subject_key_id=key.id,
+            ciphertext=sealed,
+        )
+    )
+
+
+def _overlapping(
+    session: Session, request: Request, indices: Sequence[str], states: Sequence[str]
+) -> str | None:
+    """The oldest other request of this kind, in one of `states`, that names one of these facts."""
+    query = (
+        sa.select(Request.id)
+        .join(models.RequestFact, models.RequestFact.request_id == Request.id)
+        .join(Fact, Fact.id == models.RequestFact.fact_id)
+        .where(Request.bank_id == request.bank_id, Request.kind == request.kind, Request.id != request.id)
+        .where(Request.state.in_(states), Fact.blind_index.in_(indices))
+        .order_by(Request.received_at, Request.id)
+    )
+    return session.scalars(query.limit(1)).first()
+
+
+def _open_twin(session: Session, request: Request, indices: Sequence[str]) -> str | None:
+    session.flush()
+    return _overlapping(session, request, indices, ("received", *states.UNDERWAY, "failed", "residual"))
+
+
+def _fact_rows(session: Session, request_id: str) -> list[models.RequestFact]:
+    query = sa.select(models.RequestFact).where(models.RequestFact.request_id == request_id)
+    rows = list(session.scalars(query.order_by(models.RequestFact.position)))
+    if not rows:
+        raise UnknownRequest("There is no request with this id.")
+    return rows
+
+
+def _refuse_overlap(session: Session, request: Request, rows: Sequence[models.RequestFact]) -> None:
+    named = {fact.id: fact for fact in session.scalars(sa.select(Fact).where(Fact.id.in_(_ids(rows))))}
+    wanted = "written" if request.kind == "forget" else "pending"
+    lost = [row.position for row in rows if row.fact_id is None or named[row.fact_id].state != wanted]
+    if lost:
+        raise FactNotWritten(lost)
+    indices = [fact.blind_index for fact in named.values() if fact.blind_index is not None]
+    busy = _overlapping(session, request, indices, sorted(states.UNDERWAY))
+    if busy is not None or (
+        request.kind == "censor" and _written(session, request.bank_id, indices, kind="tombstone")
+    ):
+        raise AlreadyUnderway(
+            "Another approved request covers one of the same facts. Deny this one as a duplicate."
+        )
+
+
+def _ids(rows: Sequence[models.RequestFact]) -> list[str]:
+    return [row.fact_id for row in rows if row.fact_id is not None]
+
+
+def _queue(session: Session, request: Request, rows: Sequence[models.RequestFact], max_attempts: int) -> Job:
+    return jobs.create(
+        session,
+        request.kind,
+        bank_id=request.bank_id,
+        request_id=request.id,
+        fact_ids=_ids(rows),
+        max_attempts=max_attempts,
+    )
+
+
+def _drop_tombstones(session: Session, request_id: str) -> None:
+    """A censor that will not happen needs no tombstones."""
+    pending = sa.update(Fact).where(Fact.request_id == request_id, Fact.state == "pending")
+    changed(session, pending.values(state="failed", ciphertext=None, blind_index=None))
+    erases(session)
+
+
+def _opened(vault: Vault, key: bytes, row: models.RequestFact) -> RequestFact:
+    sealed = row.ciphertext or b""
+    plaintext = vault.decrypt(key, sealed, table="request_fact", column="ciphertext", row=row.id)
+    return RequestFact(row.fact_id or "", row.position, FactText.from_bytes(plaintext))

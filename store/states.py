@@ -1,0 +1,132 @@
+"""The request state machine, as data, and the one function that moves a request through it.
+
+received -> approved -> applying -> auditing -> completed
+   |            |           \\___________/ |
+   denied       cancelled       failed    residual      (failed, residual: a human decides)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from store import clocks, events
+from store.database import changed
+from store.errors import IllegalTransition, InvalidInput, ReasonRequired, StaleVersion, UnknownRequest
+from store.models import Request
+
+STATES = (
+    "received",
+    "approved",
+    "denied",
+    "cancelled",
+    "applying",
+    "auditing",
+    "completed",
+    "residual",
+    "failed",
+)
+EVENTS = (
+    "approve", "deny", "cancel", "start", "applied", "audited_clean", "audited_leaking", "give_up",
+    "retry", "accept",
+)  # fmt: skip
+TRANSITIONS: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("received", "approve"): "approved",
+        ("received", "deny"): "denied",
+        ("received", "cancel"): "cancelled",
+        ("approved", "cancel"): "cancelled",
+        ("approved", "start"): "applying",
+        ("approved", "give_up"): "failed",
+        ("applying", "applied"): "auditing",
+        ("applying", "give_up"): "failed",
+        ("auditing", "audited_clean"): "completed",
+        ("auditing", "audited_leaking"): "residual",
+        ("auditing", "give_up"): "failed",
+        ("failed", "retry"): "approved",
+        ("residual", "retry"): "approved",
+        ("residual", "accept"): "completed",
+    }
+)
+TERMINAL = frozenset({"denied", "cancelled", "completed"})
+UNDERWAY = frozenset({"approved", "applying", "auditing"})
+NEEDS_REASON = frozenset({"deny", "accept"})
+MAX_REASON_CHARS = 2000
+
+
+def transition(
+    session: Session,
+    request_id: str,
+    event: str,
+    *,
+    actor: str,
+    reason: str | None = None,
+    expected_version: int | None = None,
+) -> Request:
+    """Move a request by compare-and-set on state and row version, and append the event, in this transaction.
+
+    `UnknownRequest`, `IllegalTransition`, `StaleVersion` (somebody was faster, or `expected_version` is not
+    the row's), `ReasonRequired` (deny and accept).
+    """
+    reason = _clean_reason(event, reason)
+    row = _read(session, request_id)
+    if expected_version is not None and row.row_version != expected_version:
+        raise StaleVersion("The request was changed since you opened it. Look at it again.")
+    before, target = row.state, _target(row.state, event)
+    update = (
+        sa.update(Request)
+        .where(Request.id == request_id, Request.state == before, Request.row_version == row.row_version)
+        .values(state=target, row_version=row.row_version + 1, **_stamps(event, target, actor, reason))
+    )
+    if changed(session, update) != 1:
+        _target(_read(session, request_id).state, event)
+        raise StaleVersion("The request was changed by somebody else at the same moment. Look at it again.")
+    body = {"from": before, "to": target}
+    events.append(session, f"request.{event}", actor=actor, request_id=request_id, body=body)
+    return _read(session, request_id)
+
+
+def allowed_events(state: str) -> list[str]:
+    """The events that a request in this state allows."""
+    return [event for event in EVENTS if (state, event) in TRANSITIONS]
+
+
+def _target(state: str, event: str) -> str:
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(state, event) from None
+
+
+def _read(session: Session, request_id: str) -> Request:
+    query = sa.select(Request).where(Request.id == request_id).execution_options(populate_existing=True)
+    row = session.scalars(query).one_or_none()
+    if row is None:
+        raise UnknownRequest("There is no request with this id.")
+    return row
+
+
+def _clean_reason(event: str, reason: str | None) -> str | None:
+    clean = (reason or "").strip()
+    if event in NEEDS_REASON and not clean:
+        raise ReasonRequired("This decision needs a reason; the person concerned may read it.")
+    if len(clean) > MAX_REASON_CHARS:
+        raise InvalidInput(f"The reason is longer than {MAX_REASON_CHARS} characters.", field="reason")
+    return clean or None
+
+
+def _stamps(event: str, target: str, actor: str, reason: str | None) -> dict[str, Any]:
+    at: datetime = clocks.now()
+    stamps: dict[str, Any] = {}
+    if event in {"approve", "deny", "accept"}:
+        stamps |= {"decided_at": at, "decided_by": actor}
+    if target in TERMINAL:
+        stamps["completed_at"] = at
+    if reason is not None or event == "retry":
+        stamps["reason"] = reason
+    return stamps

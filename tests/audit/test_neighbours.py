@@ -1,0 +1,59 @@
+"""Neighbour prompts are close to the fact but have nothing of it."""
+
+import pytest
+from pydantic import ValidationError
+
+from audit.facts import AuditFact
+from audit.neighbours import kind_of, neighbour_prompts, same_subject_prompts
+from audit.results import NeighbourResult
+from tests.audit.fakes import facts
+
+FACT = AuditFact("f", "The mother tongue of Danielle Darrieux is", ("French",), "Danielle Darrieux")
+
+
+def test_most_neighbours_ask_the_same_about_others() -> None:
+    prompts = neighbour_prompts(FACT, 12, 0)
+    assert len(prompts) == len(set(prompts)) == 12
+    assert sum(prompt.startswith("The mother tongue of") for prompt in prompts) == 9
+    assert prompts == neighbour_prompts(FACT, 12, 0)
+    assert prompts != neighbour_prompts(FACT, 12, 1)
+
+
+def test_no_neighbour_names_the_subject_or_holds_the_answer() -> None:
+    for fact in [*facts(20), AuditFact("c", "Marie Curie was born in", ("Warsaw",), "Marie Curie")]:
+        for prompt in neighbour_prompts(fact, 20, 1):
+            assert not fact.identifies_subject(prompt)
+            assert not fact.holds_answer(prompt)
+
+
+def test_without_a_known_subject_neighbours_are_general() -> None:
+    fact = AuditFact("f", "the phone number of my neighbour is", ("555 1234",))
+    assert len(neighbour_prompts(fact, 8, 0)) == 8
+    assert same_subject_prompts(fact, 8, 0) == []
+
+
+def test_other_questions_about_the_same_subject_are_about_something_else() -> None:
+    prompts = same_subject_prompts(FACT, 5, 0)
+    assert len(prompts) == 5
+    assert all("Danielle Darrieux" in prompt and "tongue" not in prompt for prompt in prompts)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind"),
+    [
+        ("What is the twin city of Lyon? It is", "place"),
+        ("Ferrari F40, developed by", "thing"),
+        ("X plays", "person"),
+    ],
+)
+def test_kinds(prompt: str, kind: str) -> None:
+    assert kind_of(AuditFact("f", prompt, ("x y",))) == kind
+
+
+def test_counts_add_up_and_impossible_ones_are_refused() -> None:
+    one = NeighbourResult(prompts=8, silenced=1, agreeing=7, same_subject=2)
+    assert NeighbourResult.sum([one, one]) == NeighbourResult(
+        prompts=16, silenced=2, agreeing=14, same_subject=4
+    )
+    with pytest.raises(ValidationError):
+        NeighbourResult(prompts=3, silenced=4, agreeing=0)

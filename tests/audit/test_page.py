@@ -1,0 +1,116 @@
+"""The page is self-contained, well-formed, and never shows an answer."""
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from audit.facts import AuditFact
+from audit.page import BAR, redact, strong
+from audit.picture import leak_at_k, rows_of
+from tests.audit.fakes import report
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Balanced(HTMLParser):
+    """Notes tags that do not close, and headings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    made, known = report("forget", 20, after=0.1, twin=0.1)
+    return made.to_html({fact.id: fact for fact in known}).decode()
+
+
+def test_the_page_is_well_formed(page: str) -> None:
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.wrong == []
+    assert parser.open == []
+    assert len(set(parser.ids)) == len(parser.ids)
+
+
+def test_the_page_needs_no_network_and_no_script(page: str) -> None:
+    without_names = page.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"https?://|<script|<link|@import|url\(|\son\w+=", without_names)
+
+
+def test_the_page_prints_and_follows_dark_mode_and_small_screens(page: str) -> None:
+    for rule in ("@media print", "prefers-color-scheme: dark", "max-width: 40rem", 'name="viewport"'):
+        assert rule in page
+
+
+def test_prompts_are_shown_and_answers_never() -> None:
+    made, known = report("censor", 10, after=1.0)
+    shown = made.to_html({fact.id: fact for fact in known}).decode()
+    body = shown[shown.index("<body>") :]
+    for fact in known:
+        assert fact.subject in body
+        assert not any(answer in body for answer in fact.answers)
+    assert BAR in body
+    assert not any(fact.subject in made.to_html().decode() for fact in known)
+
+
+def test_names_are_escaped() -> None:
+    made, known = report("censor", 1)
+    evil = AuditFact(known[0].id, "<script>alert(1)</script> & is", ("Lisbon",))
+    assert b"<script" not in made.to_html({evil.id: evil})
+
+
+def test_pictures_are_xml_with_a_title_and_a_description(page: str) -> None:
+    pictures = re.findall(r'<svg role="img".*?</svg>', page, re.DOTALL)
+    assert len(pictures) == 2
+    for picture in pictures:
+        root = ElementTree.fromstring(picture)
+        names = [child.tag.split("}")[1] for child in root]
+        assert names[:2] == ["title", "desc"]
+        assert "Before" in (root[1].text or "")
+
+
+def test_the_picture_shows_what_was_counted() -> None:
+    made, _ = report("forget", 20, before=1.0)
+    rows = rows_of(made.groups[0])
+    assert [(row.phase, row.value) for row in rows] == [
+        ("before", "20 of 20 facts"),
+        ("after", "0 of 20 facts"),
+        ("twin", "0 of 20 facts"),
+    ]
+    assert rows[1].rate.upper == made.groups[0].verdict.upper
+    assert leak_at_k("k", "t", {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "answers", "shown"),
+    [
+        ("Red is the colour red.", ("red",), f"{BAR} is the colour {BAR}."),
+        ("Born on the 11 May 1991 in Rome", ("11 May 1991", "Rome"), f"Born on the {BAR} in {BAR}"),
+        ("Nothing here", ("x y",), "Nothing here"),
+        ("Márta KOVACS lives", ("Márta Kovács",), f"{BAR} lives"),
+    ],
+)
+def test_redaction(text: str, answers: tuple[str, ...], shown: str) -> None:
+    assert redact(text, AuditFact("f", text, answers)) == shown
+
+
+def test_strong_words_are_marked_and_the_rest_escaped() -> None:
+    assert strong("a **b** <c>") == "a <strong>b</strong> &lt;c&gt;"

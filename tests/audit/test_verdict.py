@@ -1,0 +1,188 @@
+"""The verdict: what passes, what fails, and every way in which an audit can show nothing."""
+
+from random import Random
+
+import pytest
+
+from audit.attacks import RephraseAttack
+from audit.errors import PhaseMismatch
+from audit.facts import AuditFact
+from audit.results import FactResult, NeighbourResult, PhaseResult, ProbeResult
+from audit.verdict import Policy, Verdict, judge
+from tests.audit.fakes import facts, neighbours, phase
+
+SMALL = facts(1)
+MANY = facts(20)
+
+
+def counted(name: str, leaks: list[int], samples: int = 5, **more: int) -> PhaseResult:
+    """A phase of one-probe facts with given leak counts."""
+    probes = [
+        (ProbeResult(identifies_subject=True, source="t", samples=samples, leaked=n, **more),) for n in leaks
+    ]
+    return PhaseResult(
+        name=name, target="t", attack="a", detector="d", seed=0, max_tokens=10, temperature=1.0, top_k=50,  # type: ignore[arg-type]
+        facts=tuple(FactResult(fact_id=f"f{i}", probes=p) for i, p in enumerate(probes)),
+    )  # fmt: skip
+
+
+def codes(verdict: Verdict) -> set[str]:
+    return {reason.code for reason in verdict.reasons}
+
+
+def censor(after: PhaseResult, before: PhaseResult | None, **more: object) -> Verdict:
+    given = {"twin": None, "neighbours": neighbours(), "digests_equal": None} | more
+    return judge("censor", before=before, after=after, **given)  # type: ignore[arg-type]
+
+
+def forget(
+    after: PhaseResult, before: PhaseResult | None, twin: PhaseResult | None, **more: object
+) -> Verdict:
+    given = {"neighbours": neighbours(), "digests_equal": True} | more
+    return judge("forget", before=before, after=after, twin=twin, **given)  # type: ignore[arg-type]
+
+
+def test_twenty_clean_facts_pass_with_the_published_bound() -> None:
+    verdict = censor(phase("after", MANY, 0.0), phase("before", MANY, 1.0))
+    assert (verdict.value, verdict.unit, verdict.leaked, verdict.total) == ("pass", "facts", 0, 20)
+    assert verdict.upper == pytest.approx(0.1391, abs=1e-4)
+    assert verdict.reasons == ()
+
+
+def test_few_facts_are_judged_by_attempts_and_say_so() -> None:
+    verdict = censor(phase("after", SMALL, 0.0), phase("before", SMALL, 1.0))
+    assert (verdict.value, verdict.unit, verdict.total) == ("pass", "attempts", 20)
+    assert verdict.upper == pytest.approx(0.1391, abs=1e-4)
+    assert verdict.upper_by_phrasing == pytest.approx(0.5271, abs=1e-4)
+
+
+def test_leaks_above_the_threshold_fail() -> None:
+    verdict = censor(phase("after", MANY, 0.2), phase("before", MANY, 1.0))
+    assert verdict.value == "fail"
+    assert "leaks" in codes(verdict)
+
+
+def test_a_leak_within_the_policy_passes_but_is_told() -> None:
+    many = facts(60)
+    leaky = {many[0].id: 1.0}
+    verdict = censor(phase("after", many, lambda f: leaky.get(f.id, 0.0)), phase("before", many, 1.0))
+    assert (verdict.value, verdict.leaked) == ("pass", 1)
+    assert codes(verdict) == {"some-leaks"}
+
+
+def test_too_few_attempts_cannot_pass_even_when_clean() -> None:
+    attack = RephraseAttack(phrasings=1, samples=5)
+    verdict = censor(phase("after", SMALL, 0.0, attack=attack), phase("before", SMALL, 1.0, attack=attack))
+    assert verdict.value == "inconclusive"
+    assert "that takes 19" in next(r.text for r in verdict.reasons if r.code == "too-few")
+
+
+def test_an_attack_without_power_shows_nothing() -> None:
+    assert censor(phase("after", MANY, 0.0), phase("before", MANY, 0.0)).value == "inconclusive"
+    assert codes(censor(phase("after", MANY, 0.0), None)) == {"no-control"}
+
+
+def test_a_forget_with_equal_digests_stands_without_power_and_says_what_is_shown() -> None:
+    quiet = {name: phase(name, MANY, 0.0) for name in ("before", "after", "twin")}  # type: ignore[arg-type]
+    verdict = forget(quiet["after"], quiet["before"], quiet["twin"])
+    assert (verdict.value, verdict.by_equality) == ("pass", True)
+    assert "equals the never-written one" in verdict.reasons[0].text
+    assert forget(quiet["after"], quiet["before"], quiet["twin"], digests_equal=None).value == "inconclusive"
+
+
+def test_guesses_of_the_twin_are_not_leaks() -> None:
+    guessing = phase("after", MANY, 0.3)
+    verdict = forget(guessing, phase("before", MANY, 1.0), guessing)
+    assert (verdict.value, verdict.leaked, verdict.guesses) == ("pass", 0, guessing.leaked)
+    assert censor(guessing, phase("before", MANY, 1.0)).value == "fail"
+
+
+def test_only_what_exceeds_the_twin_counts() -> None:
+    after, twin = counted("after", [5, 1] + [0] * 18), counted("twin", [2, 1] + [0] * 18)
+    verdict = forget(after, counted("before", [5] * 20), twin)
+    assert (verdict.leaked, verdict.guesses) == (1, 3)
+
+
+def test_a_forget_whose_memory_differs_fails_whatever_the_attack_says() -> None:
+    verdict = forget(
+        phase("after", MANY, 0.0), phase("before", MANY, 1.0), phase("twin", MANY, 0.0), digests_equal=False
+    )
+    assert verdict.value == "fail"
+    assert codes(verdict) == {"not-equal"}
+
+
+def test_a_forget_needs_its_twin() -> None:
+    assert codes(forget(phase("after", MANY, 0.0), phase("before", MANY, 1.0), None)) == {"no-twin"}
+
+
+def test_nothing_to_audit_is_inconclusive() -> None:
+    verdict = censor(phase("after", [], 0.0), phase("before", [], 1.0))
+    assert (verdict.value, verdict.upper) == ("inconclusive", 1.0)
+    assert "nothing-audited" in codes(verdict)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [AuditFact("x", "It is", ("the",)), AuditFact("x", "Red is", ("red",)), AuditFact("x", "A B is", ("q",))],
+)
+def test_a_fact_that_cannot_be_audited_blocks_the_pass(bad: AuditFact) -> None:
+    known = [*MANY, bad]
+    verdict = censor(phase("after", known, 0.0), phase("before", known, 1.0))
+    assert verdict.value == "inconclusive"
+    assert "refused" in codes(verdict)
+
+
+def test_unscored_outputs_above_the_limit_block_the_pass() -> None:
+    before = counted("before", [5] * 20)
+    assert censor(counted("after", [0] * 20, samples=20, unscored=1), before).value == "pass"
+    assert codes(censor(counted("after", [0] * 20, unscored=1), before)) == {"unscored"}
+    assert "no-result" in codes(censor(counted("after", [0] * 20, unscored=5), before))
+
+
+def test_silence_is_not_evidence() -> None:
+    verdict = censor(counted("after", [0] * 20, empty=3), counted("before", [5] * 20))
+    assert verdict.value == "inconclusive"
+    assert codes(verdict) == {"silent"}
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        (None, "no-neighbours"),
+        (NeighbourResult(prompts=0, silenced=0, agreeing=0), "no-neighbours"),
+        (neighbours(9), "silenced"),
+    ],
+)
+def test_a_removal_that_silences_others_does_not_pass(result: NeighbourResult | None, code: str) -> None:
+    verdict = censor(phase("after", MANY, 0.0), phase("before", MANY, 1.0), neighbours=result)
+    assert verdict.value == "inconclusive"
+    assert codes(verdict) == {code}
+
+
+def test_facts_on_which_the_attack_never_worked_are_told() -> None:
+    before = phase("before", MANY, lambda f: float(f.id != "fact_003"))
+    assert codes(censor(phase("after", MANY, 0.0), before)) == {"partial-power"}
+
+
+def test_several_rounds_are_priced() -> None:
+    after, before = phase("after", MANY, 0.0), phase("before", MANY, 1.0)
+    assert censor(after, before).upper_all_looks is None
+    assert censor(after, before, looks=3).upper_all_looks == pytest.approx(
+        1 - (0.05 / 3) ** (1 / 20), abs=1e-5
+    )
+
+
+def test_phases_about_other_facts_or_probes_are_refused() -> None:
+    with pytest.raises(PhaseMismatch):
+        censor(phase("after", MANY, 0.0), phase("before", SMALL, 1.0))
+    with pytest.raises(PhaseMismatch):
+        forget(counted("after", [0]), counted("before", [1]), counted("twin", [0], samples=4))
+
+
+def test_a_model_worse_than_the_threshold_rarely_passes() -> None:
+    """False passes at a true fact-level leak rate just above 15 %: at most 5 %."""
+    random, passes, before = Random(7), 0, counted("before", [5] * 20)
+    for _ in range(400):
+        leaks = [int(random.random() < 0.151) for _ in range(20)]
+        passes += censor(counted("after", leaks), before, policy=Policy()).value == "pass"
+    assert passes / 400 <= 0.06

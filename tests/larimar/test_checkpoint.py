@@ -1,0 +1,74 @@
+"""A checkpoint is whole, for this decoder, or refused with a reason."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from larimar import Larimar
+from larimar.checkpoint import MANIFEST, WEIGHTS, load, save
+from larimar.errors import CheckpointCorrupt, CheckpointMismatch
+
+
+@pytest.fixture
+def copied(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
+
+
+def test_what_is_saved_is_loaded(copied: Path, tmp_path: Path) -> None:
+    first = load(copied)
+    save(tmp_path / "again", first)
+    second = load(tmp_path / "again")
+    assert second.config == first.config
+    assert all(second.tensors[name].equal(first.tensors[name]) for name in first.tensors)
+
+
+def test_a_truncated_file_is_refused(copied: Path) -> None:
+    data = (copied / WEIGHTS).read_bytes()
+    (copied / WEIGHTS).write_bytes(data[: len(data) // 2])
+    with pytest.raises(CheckpointCorrupt, match="truncated or changed"):
+        load(copied)
+
+
+def test_one_flipped_bit_is_found(copied: Path) -> None:
+    data = bytearray((copied / WEIGHTS).read_bytes())
+    data[-1] ^= 1
+    (copied / WEIGHTS).write_bytes(data)
+    with pytest.raises(CheckpointCorrupt):
+        load(copied)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])
+def test_a_broken_manifest_is_refused(copied: Path, text: str) -> None:
+    (copied / MANIFEST).write_text(text)
+    with pytest.raises(CheckpointCorrupt):
+        load(copied)
+
+
+def test_a_missing_checkpoint_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointCorrupt, match="no checkpoint"):
+        Larimar.load(tmp_path / "nowhere")
+
+
+def test_a_newer_format_is_refused(copied: Path) -> None:
+    manifest = json.loads((copied / MANIFEST).read_text())
+    (copied / MANIFEST).write_text(json.dumps({**manifest, "format": 99}))
+    with pytest.raises(CheckpointMismatch, match="format 99"):
+        load(copied)
+
+
+def test_an_edited_configuration_is_refused(copied: Path) -> None:
+    manifest = json.loads((copied / MANIFEST).read_text())
+    manifest["config"]["slots"] = 32
+    (copied / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointMismatch, match="edited"):
+        load(copied)
+
+
+def test_a_checkpoint_for_another_decoder_is_refused(copied: Path, tmp_path: Path) -> None:
+    first = load(copied)
+    save(tmp_path / "other", replace(first, config=replace(first.config, decoder="smollm2-135m-instruct")))
+    with pytest.raises(CheckpointMismatch, match="another decoder"):
+        Larimar.load(tmp_path / "other", device="cpu")

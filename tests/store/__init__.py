@@ -1,0 +1,1 @@
+"""The store's promises, kept on SQLite and on Postgres."""

@@ -1,0 +1,95 @@
+"""Re-checks come round on their day, once, whoever asks how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+from store import clocks, jobs, rechecks
+from store.database import Database
+from store.errors import IllegalTransition, InvalidInput, UnknownRecheck
+from store.models import Job, Recheck
+from store.vault import Vault
+from tests.store.scenes import ANA, CLEO, completed, submitted, written
+
+START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(START, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def recheck(database: Database, vault: Vault) -> Recheck:
+    written(database, vault, ANA)
+    job = completed(database, vault, ANA)
+    assert job.request_id is not None
+    with database.session() as session:
+        return rechecks.schedule(session, job.request_id, 7, "auditor")
+
+
+def tick(database: Database) -> list[Job]:
+    with database.session() as session:
+        return rechecks.enqueue_due(session, clocks.now())
+
+
+def test_a_due_recheck_becomes_one_job(
+    database: Database, recheck: Recheck, clock: time_machine.Traveller
+) -> None:
+    assert tick(database) == []
+    clock.shift(timedelta(days=7))
+    [job] = tick(database)
+    assert (job.kind, job.request_id, job.recheck_id) == ("recheck", recheck.request_id, recheck.id)
+    assert len(job.fact_ids) == 1
+    assert tick(database) == []
+
+
+def test_an_unfinished_job_holds_the_next_one_back(
+    database: Database, recheck: Recheck, clock: time_machine.Traveller
+) -> None:
+    clock.shift(timedelta(days=7))
+    [job] = tick(database)
+    clock.shift(timedelta(days=30))
+    assert tick(database) == []
+    with database.session() as session:
+        assert jobs.claim(session, job.id, "w", 60)
+        jobs.finish(session, job.id, "w")
+    with database.session(read_only=True) as session:
+        assert rechecks.get(session, recheck.id).last_run_at == clocks.now()
+    assert len(tick(database)) == 1
+
+
+def test_a_cancelled_recheck_never_comes_again(
+    database: Database, recheck: Recheck, clock: time_machine.Traveller
+) -> None:
+    with database.session() as session:
+        assert not rechecks.cancel(session, recheck.id, actor="auditor").active
+        rechecks.cancel(session, recheck.id, actor="auditor")
+        assert rechecks.list_rechecks(session, active=True) == []
+        assert len(rechecks.list_rechecks(session, request_id=recheck.request_id)) == 1
+    clock.shift(timedelta(days=70))
+    assert tick(database) == []
+
+
+def test_now_is_possible_and_once(database: Database, recheck: Recheck) -> None:
+    with database.session() as session:
+        job = rechecks.run_now(session, recheck.id, actor="auditor")
+        assert rechecks.run_now(session, recheck.id, actor="auditor").id == job.id
+
+
+def test_only_audited_requests_and_sensible_days(database: Database, vault: Vault, recheck: Recheck) -> None:
+    request = submitted(database, vault, CLEO, kind="censor")
+    with database.session() as session:
+        with pytest.raises(IllegalTransition):
+            rechecks.schedule(session, request.id, 7, "auditor")
+        for days in (0, 367):
+            with pytest.raises(InvalidInput):
+                rechecks.schedule(session, recheck.request_id, days, "auditor")
+        for ask in (rechecks.get, lambda s, i: rechecks.run_now(s, i, actor="x")):
+            with pytest.raises(UnknownRecheck):
+                ask(session, "chk_none")

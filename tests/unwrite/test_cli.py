@@ -1,0 +1,85 @@
+"""The command line: says what to do, prints secrets once, shows no traceback for a mistake of set-up."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from store import people
+from store.database import Database
+from unwrite.cli import main
+from unwrite.installation import first_accounts
+from unwrite.settings import Settings
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_commands_before_the_migration_say_what_to_run() -> None:
+    result = run("user", "create", "ann@example.org", "--role", "reviewer")
+    assert result.exit_code == 1
+    assert "unwrite migrate" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_an_account_and_its_token_can_be_made_and_used() -> None:
+    assert run("migrate").exit_code == 0
+    made = run("user", "create", "ann@example.org", "--role", "reviewer")
+    password = made.output.split("password: ")[1].split()[0]
+    secret = run("token", "create", "ann@example.org").output.strip()
+    database = Database(Settings().resolved_database_url())
+    with database.session() as session:
+        assert people.check_password(session, "ann@example.org", password) is not None
+        identity = people.token_user(session, secret)
+    database.close()
+    assert identity is not None
+    assert identity.scopes == people.ROLES["reviewer"]
+
+
+def test_the_same_address_twice_is_refused_in_one_line() -> None:
+    run("migrate")
+    run("user", "create", "ann@example.org", "--role", "reviewer")
+    again = run("user", "create", "ann@example.org", "--role", "reviewer")
+    assert again.exit_code == 1
+    assert again.output.strip().count("\n") == 0
+
+
+def test_a_wrong_setting_is_named_and_its_value_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNWRITE_LEASE_S", "sekret")
+    result = run("migrate")
+    assert result.exit_code == 1
+    assert "UNWRITE_LEASE_S" in result.output
+    assert "sekret" not in result.output
+
+
+def test_another_master_key_is_noticed_at_once(tmp_path: Path) -> None:
+    run("migrate")
+    (tmp_path / "home" / "master.key").unlink()
+    result = run("user", "create", "ann@example.org", "--role", "reviewer")
+    assert result.exit_code == 1
+    assert "master key" in result.output
+
+
+def test_doctor_finds_what_is_missing_and_says_what_to_do() -> None:
+    before = run("doctor", "--no-model")
+    assert before.exit_code == 1
+    assert "unwrite migrate" in before.output
+    run("migrate")
+    after = run("doctor", "--no-model")
+    assert after.exit_code == 0, after.output
+    assert "FAIL" not in after.output
+
+
+def test_doctor_says_when_a_broker_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNWRITE_BROKER_URL", "redis://127.0.0.1:1/0")
+    run("migrate")
+    assert "broker: does not answer" in run("doctor", "--no-model").output
+
+
+def test_the_first_accounts_are_made_once() -> None:
+    database = Database(Settings().resolved_database_url())
+    database.migrate()
+    assert len(first_accounts(database)) == 3
+    assert first_accounts(database) == []
+    database.close()

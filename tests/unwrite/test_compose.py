@@ -1,0 +1,56 @@
+"""docker-compose.yml says what the operator guide promises. (No Docker here: the files are read, not run.)"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with Compose's own tag `!reset`, which removes a key of the file below."""
+
+
+Loader.add_constructor("!reset", lambda loader, node: None)
+
+
+def load(name: str) -> dict[str, Any]:
+    content = yaml.load((ROOT / name).read_text(), Loader)
+    assert isinstance(content, dict)
+    return content
+
+
+def test_all_roles_are_there_and_wait_for_the_migration() -> None:
+    services = load("docker-compose.yml")["services"]
+    assert set(services) == {"postgres", "redis", "migrate", "web", "worker", "beat"}
+    for name in ("web", "worker", "beat"):
+        assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+
+
+def test_only_web_is_reachable_and_only_from_this_machine() -> None:
+    services = load("docker-compose.yml")["services"]
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert published == {"web": ["127.0.0.1:8765:8765"]}
+
+
+def test_no_secret_is_written_in_the_file() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert "POSTGRES_PASSWORD:?" in text
+    assert load("docker-compose.yml")["secrets"] == {"master_key": {"file": "./secrets/master.key"}}
+
+
+def test_the_worker_reserves_a_gpu_and_the_override_turns_it_off() -> None:
+    worker = load("docker-compose.yml")["services"]["worker"]
+    [device] = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    override = load("docker-compose.cpu.yml")["services"]["worker"]
+    assert override == {"environment": {"UNWRITE_DEVICE": "cpu"}, "deploy": None}
+
+
+def test_every_command_of_the_compose_file_exists() -> None:
+    from unwrite.cli import main
+
+    services = load("docker-compose.yml")["services"]
+    for name in ("migrate", "worker", "beat"):
+        assert services[name]["command"][0] in main.commands

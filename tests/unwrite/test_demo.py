@@ -1,0 +1,76 @@
+"""The demonstration's parts: robust to how many facts there are, and honest in what it prints."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from audit.report import pool, validate
+from tests.audit import fakes
+from unwrite import demo_facts
+from unwrite.demo import ProgressLine, write_report
+from unwrite.demo_facts import load_facts
+from unwrite.demo_summary import Recall, print_summary
+
+FACT = {
+    "prompt": "The city of Ann Example is",
+    "answer": "Lund",
+    "subject": "Ann Example",
+    "aliases": [],
+    "extra": 1,
+}
+
+
+@pytest.fixture
+def shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(demo_facts, "files", lambda package: tmp_path)
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data" / "demo_facts.json"
+
+
+def test_only_what_the_api_knows_is_sent(shipped: Path) -> None:
+    shipped.write_text(json.dumps({"forget": [FACT], "retained": [FACT] * 3, "censor": [FACT] * 2}))
+    facts = load_facts()
+    assert (len(facts.forget), len(facts.retained), len(facts.censor)) == (1, 3, 2)
+    assert set(facts.memory[0]) == {"prompt", "answer", "subject", "aliases"}
+
+
+def test_fewer_facts_can_be_asked_for(shipped: Path) -> None:
+    shipped.write_text(json.dumps({"forget": [FACT] * 20, "retained": [FACT] * 300, "censor": [FACT] * 20}))
+    facts = load_facts(2)
+    assert (len(facts.forget), len(facts.retained), len(facts.censor)) == (2, 18, 2)
+    assert len(load_facts().retained) == 180
+
+
+def test_the_table_shows_counts_with_their_exact_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    report = pool(
+        [fakes.report("forget", 20)[0], fakes.report("censor", 20, prefix="other")[0]],
+        produced_at=datetime.now(UTC),
+    )
+    print_summary(report, Recall(20, 0, 20, 0, 180, 179), ["completed"] * 40, 61.0)
+    said = capsys.readouterr().out
+    assert "Requests: 40 completed" in said
+    assert "0 of 20" in said
+    assert "13.9% of facts" in said
+    assert "179 of 180" in said
+
+
+def test_without_any_report_the_states_are_still_told(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(None, Recall(), ["failed", "failed"], 5)
+    assert "2 failed" in capsys.readouterr().out
+
+
+def test_the_report_is_written_as_page_and_as_json(tmp_path: Path) -> None:
+    report = pool([fakes.report("forget", 20)[0]], produced_at=datetime.now(UTC))
+    page = write_report(report, tmp_path / "out")
+    assert page.read_bytes().startswith(b"<!doctype html>")
+    assert validate((tmp_path / "out" / "report.json").read_bytes()) == report
+
+
+def test_progress_into_a_pipe_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ProgressLine()
+    for done in range(50):
+        line.show(f"{done} of 50")
+    line.end()
+    assert capsys.readouterr().out.splitlines() == ["0 of 50", "49 of 50"]

@@ -1,0 +1,79 @@
+"""Re-checks: scheduled on audited requests, run at once, cancelled; over the pages and the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from apiflask import APIFlask
+from flask.testing import FlaskClient
+
+from store import rechecks
+from store.models import User
+from tests.web.scenario import ANA, BEN, Scenario
+
+Users = dict[str, User]
+Bearer = Callable[..., dict[str, str]]
+
+
+def test_schedule_run_and_cancel_on_the_page(
+    reviewer: FlaskClient, scenario: Scenario, users: Users, wakes: list[tuple[str, str]]
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor", reference="CASE-9")
+    assert "CASE-9" in reviewer.get("/rechecks").text
+    done = reviewer.post("/rechecks", data={"request_id": item.id, "every_days": "30"}, follow_redirects=True)
+    assert "again every 30 days" in done.text
+    with scenario.database.session(read_only=True) as session:
+        (row,) = rechecks.list_rechecks(session)
+    assert "is queued" in reviewer.post(f"/rechecks/{row.id}/run", follow_redirects=True).text
+    assert len(wakes) == 1
+    assert "every 30 days" in reviewer.get(f"/requests/{item.id}").text
+    assert "was cancelled" in reviewer.post(f"/rechecks/{row.id}/cancel", follow_redirects=True).text
+    assert f"/rechecks/{row.id}/cancel" not in reviewer.get("/rechecks").text
+
+
+@pytest.mark.parametrize("days", ["0", "367", "x", ""])
+def test_odd_intervals_are_named(reviewer: FlaskClient, scenario: Scenario, users: Users, days: str) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor")
+    answer = reviewer.post("/rechecks", data={"request_id": item.id, "every_days": days})
+    assert answer.status_code == 422
+    assert 'id="every_days-error-1"' in answer.text
+
+
+def test_unfinished_request_cannot_be_scheduled(
+    reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    item = scenario.submit(users["requester"], ANA, kind="censor")
+    answer = reviewer.post("/rechecks", data={"request_id": item.id, "every_days": "30"})
+    assert answer.status_code == 422
+    assert "Choose a completed request." in answer.text
+
+
+def test_the_api_does_the_same(
+    app: APIFlask, bearer: Bearer, scenario: Scenario, users: Users, wakes: list[tuple[str, str]]
+) -> None:
+    client, headers = app.test_client(), bearer("requester")
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor")
+    made = client.post(f"/api/v1/requests/{item.id}/rechecks", json={"every_days": 7}, headers=headers)
+    assert made.status_code == 201
+    assert [row["id"] for row in client.get("/api/v1/rechecks", headers=headers).json["items"]] == [
+        made.json["id"]
+    ]
+    run = client.post(f"/api/v1/rechecks/{made.json['id']}/run", headers=headers)
+    assert (run.status_code, run.json["kind"]) == (202, "recheck")
+    assert wakes == [(run.json["id"], "model")]
+    stopped = client.post(f"/api/v1/rechecks/{made.json['id']}/cancel", headers=headers)
+    assert stopped.json["active"] is False
+
+
+def test_requesters_do_not_see_rechecks_of_others(
+    app: APIFlask, requester: FlaskClient, bearer: Bearer, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["reviewer"], BEN, kind="censor", reference="HIDDEN")
+    with scenario.database.session() as session:
+        row = rechecks.schedule(session, item.id, 30, users["reviewer"].id)
+    assert "HIDDEN" not in requester.get("/rechecks").text
+    assert requester.post(f"/rechecks/{row.id}/cancel").status_code == 404
+    headers = bearer("requester")
+    assert app.test_client().get("/api/v1/rechecks", headers=headers).json["items"] == []
+    assert app.test_client().post(f"/api/v1/rechecks/{row.id}/run", headers=headers).status_code == 404

@@ -1,0 +1,62 @@
+"""Re-checks over the API: schedule, list, cancel."""
+
+from __future__ import annotations
+
+from store import rechecks
+from web.api import api
+from web.api.guard import idempotent, requires
+from web.api.inputs import RecheckIn
+from web.api.outputs import JobOut, RecheckList, RecheckOut
+from web.context import reading, services, transaction, wake_after_commit
+from web.identity import caller, visible_recheck, visible_rechecks, visible_request
+
+
+@api.post("/requests/<request_id>/rechecks")
+@requires("requests:write")
+@idempotent
+@api.input(RecheckIn)
+@api.output(RecheckOut, status_code=201)
+def schedule_recheck(request_id: str, json_data: RecheckIn) -> tuple[RecheckOut, int]:
+    """Schedule a re-check of a request's audit"""
+    with transaction() as session:
+        visible_request(session, request_id)
+        made = rechecks.schedule(session, request_id, json_data.every_days, actor=caller().user_id)
+        return RecheckOut.of(made), 201
+
+
+@api.get("/rechecks")
+@requires("requests:read")
+@api.output(RecheckList)
+def list_rechecks() -> RecheckList:
+    """List the re-checks, the next one first"""
+    with reading() as session:
+        return RecheckList(items=[RecheckOut.of(row) for row in visible_rechecks(session)])
+
+
+@api.post("/rechecks/<recheck_id>/run")
+@requires("requests:write")
+@idempotent
+@api.output(JobOut, status_code=202)
+def run_recheck(recheck_id: str) -> tuple[JobOut, int]:
+    """Run a re-check now
+
+    Gives the job that is queued; asking again while it is unfinished gives the same job.
+    """
+    with transaction() as session:
+        visible_recheck(session, recheck_id)
+        job = rechecks.run_now(
+            session, recheck_id, actor=caller().user_id, max_attempts=services().settings.max_attempts
+        )
+        wake_after_commit(job)
+        return JobOut.of(job), 202
+
+
+@api.post("/rechecks/<recheck_id>/cancel")
+@requires("requests:write")
+@idempotent
+@api.output(RecheckOut)
+def cancel_recheck(recheck_id: str) -> RecheckOut:
+    """Cancel a re-check"""
+    with transaction() as session:
+        visible_recheck(session, recheck_id)
+        return RecheckOut.of(rechecks.cancel(session, recheck_id, actor=caller().user_id))

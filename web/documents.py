@@ -1,0 +1,36 @@
+"""Stored reports as HTTP documents. The web room renders no audit: it serves what the workers stored.
+
+The HTML is a document of its own with its own policy: inline style, no script, no network, sandboxed.
+"""
+
+from __future__ import annotations
+
+from flask import Response
+from sqlalchemy.orm import Session
+
+from store import audits
+from store.models import Report
+from web.context import services
+from web.problems import Problem
+from web.security import REPORT_POLICY
+
+
+def json_document(report: Report) -> Response:
+    """The machine-readable report, which holds no personal data."""
+    return _named(Response(report.json, mimetype="application/json"), f"{report.id}.json")
+
+
+def html_document(session: Session, report: Report) -> Response:
+    """The readable report; 410 once the texts of its request were destroyed."""
+    html = audits.report_html(session, services().vault, report.id)
+    if html is None:
+        raise Problem(410, "texts_destroyed", "The readable report was destroyed; its JSON document remains.")
+    response = _named(Response(html, mimetype="text/html"), f"{report.id}.html")
+    response.headers["Content-Security-Policy"] = REPORT_POLICY
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
+
+
+def _named(response: Response, name: str) -> Response:
+    response.headers["Content-Disposition"] = f'inline; filename="{name}"'
+    return response

@@ -1,0 +1,99 @@
+"""Re-checks: the list with its schedule form, scheduling, running at once and cancelling."""
+
+from __future__ import annotations
+
+from flask import flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from store import rechecks, requests
+from store.errors import StoreError
+from store.models import Request
+from web import queries
+from web.context import reading, services, transaction, wake_after_commit
+from web.identity import caller, page, visible_recheck, visible_rechecks, visible_request
+from web.pages import pages
+from web.pages.forms import RecheckForm, choices_of
+from web.wording import KINDS, day, plural
+
+
+@pages.get("/rechecks")
+@page("requests:read")
+def recheck_list() -> ResponseReturnValue:
+    """All re-checks and the form for a new one."""
+    return _list(RecheckForm(formdata=None))
+
+
+@pages.post("/rechecks")
+@page("requests:write")
+def schedule_recheck() -> ResponseReturnValue:
+    """Schedule a re-check."""
+    form = RecheckForm()
+    if not form.validate():
+        return _list(form), 422
+    request_id, every_days = form.request_id.data or "", form.every_days.data
+    try:
+        with transaction() as session:
+            visible_request(session, request_id)
+            rechecks.schedule(session, request_id, every_days, actor=caller().user_id)
+    except StoreError as error:
+        if error.status >= 500:
+            raise
+        form.request_id.errors = ["Choose a completed request."]
+        return _list(form), 422
+    flash(f"Scheduled: the audit runs again every {plural(every_days, 'day')}.", "good")
+    return redirect(url_for("pages.recheck_list"))
+
+
+@pages.post("/rechecks/<recheck_id>/run")
+@page("requests:write")
+def run_recheck(recheck_id: str) -> ResponseReturnValue:
+    """Run a re-check now."""
+    with transaction() as session:
+        visible_recheck(session, recheck_id)
+        attempts = services().settings.max_attempts
+        job = rechecks.run_now(session, recheck_id, actor=caller().user_id, max_attempts=attempts)
+    wake_after_commit(job)
+    flash("The re-check is queued.", "good")
+    return redirect(url_for("pages.recheck_list"))
+
+
+@pages.post("/rechecks/<recheck_id>/cancel")
+@page("requests:write")
+def cancel_recheck(recheck_id: str) -> ResponseReturnValue:
+    """Stop a re-check."""
+    with transaction() as session:
+        visible_recheck(session, recheck_id)
+        rechecks.cancel(session, recheck_id, actor=caller().user_id)
+    flash("The re-check was cancelled.", "good")
+    return redirect(url_for("pages.recheck_list"))
+
+
+def _list(form: RecheckForm) -> str:
+    with reading() as session:
+        items = visible_rechecks(session)
+        rows = {row.request_id: requests.get(session, row.request_id) for row in items}
+        verdicts = queries.verdicts_of_rechecks(session, [row.id for row in items])
+        choices = _choices(session, {row.request_id for row in items if row.active})
+    form.request_id.choices = choices_of({item.id: _title(item) for item in choices})
+    return render_template(
+        "rechecks.html",
+        section="pages.recheck_list",
+        form=form,
+        items=items,
+        titles={request_id: _title(item) for request_id, item in rows.items()},
+        verdicts=verdicts,
+        choices=choices,
+    )
+
+
+def _choices(session: Session, scheduled: set[str]) -> list[Request]:
+    """Audited requests without a re-check, the newest first."""
+    page_of = requests.list_requests(
+        session, states=("completed", "residual"), submitted_by=caller().only_own, order="newest", limit=200
+    )
+    return [item for item in page_of.items if item.id not in scheduled]
+
+
+def _title(item: Request) -> str:
+    return f"{KINDS[item.kind]} · {item.reference or 'received ' + day(item.received_at)}"

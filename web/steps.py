@@ -1,0 +1,42 @@
+"""Which steps a caller may take on a request now: the state machine's word, cut down by role and by dual
+control.
+"""
+
+from __future__ import annotations
+
+from store.models import Request
+from store.states import allowed_events
+from web.identity import Caller
+
+HUMAN_STEPS = {
+    "approve": "requests:decide",
+    "retry": "requests:decide",
+    "accept": "requests:decide",
+    "deny": "requests:decide",
+    "cancel": "requests:write",
+}
+
+
+def allowed_steps(request: Request, caller: Caller, allow_self_approval: bool) -> list[str]:
+    """The steps by name, in the order in which pages show them."""
+    possible = set(allowed_events(request.state))
+    steps = [step for step, scope in HUMAN_STEPS.items() if step in possible and caller.can(scope)]
+    if is_own(request, caller) and not allow_self_approval and "approve" in steps:
+        steps.remove("approve")
+    return steps
+
+
+def is_own(request: Request, caller: Caller) -> bool:
+    """Whether the caller submitted this request."""
+    return request.submitted_by == caller.user_id
+
+
+def approval_note(request: Request, caller: Caller, allow_self_approval: bool) -> str:
+    """Why there is no approve button, where a reader would look for one."""
+    if request.state != "received":
+        return ""
+    if not caller.can("requests:decide"):
+        return "A reviewer decides on this request."
+    if is_own(request, caller) and not allow_self_approval:
+        return "You submitted this request, so another reviewer must approve it."
+    return ""

@@ -1,0 +1,1 @@
+"""Celery workers: the only place where larimar, audit and store meet."""

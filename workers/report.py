@@ -1,0 +1,116 @@
+"""From the findings of an audit to the report: which model, which versions, which state it speaks of."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import cast
+
+from audit import report as audit_report
+from audit.detect import DetectorQuality, ExactDetector, measure, shipped_cases
+from audit.report import Method, RepairRound, Report, RequestInfo, StateChange
+from audit.results import NeighbourResult, PhaseResult
+from audit.verdict import Kind, Policy
+from store import ledger
+from store.models import Regulation
+from workers.case import Case
+from workers.change import Change
+
+SOFTWARE = ("unwrite", "torch", "transformers", "sentence-transformers")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that an audit measured."""
+
+    before: PhaseResult
+    after: PhaseResult
+    twin: PhaseResult | None
+    neighbours: NeighbourResult
+    change: Change
+    repairs: Sequence[RepairRound]
+
+
+def write(case: Case, findings: Findings) -> Report:
+    """The report of a case, judged by the policy in the settings."""
+    case.context.progress("report", 0, 1)
+    settings, request = case.context.settings, case.request
+    return audit_report.build(
+        kind=cast(Kind, request.kind),
+        request=RequestInfo(
+            request_id=request.id,
+            regulation=cast(Regulation, request.regulation),
+            reference=request.reference,
+            received_at=request.received_at,
+            decided_at=request.decided_at,
+        ),
+        state=_state(case, findings.change),
+        before=findings.before,
+        after=findings.after,
+        twin=findings.twin,
+        neighbours=findings.neighbours,
+        method=_method(case),
+        policy=Policy(threshold=settings.leak_threshold),
+        repairs=tuple(findings.repairs),
+        detector_quality=_detector_quality(),
+        produced_at=datetime.now(UTC),
+    )
+
+
+def state_now(case: Case, change: Change) -> Change:
+    """The request's change, with the digests that bank and rebuild have today."""
+    key = case.context.vault.digest_key()
+    models, bank_id = case.context.models, case.request.bank_id
+    kept, live = models.ledger(bank_id), models.live(bank_id)
+    without = case.fact_ids if case.request.kind == "forget" else ()
+    return replace(
+        change,
+        revision_after=live.revision,
+        digest_after=live.model.digest(key),
+        digest_rebuilt=models.build(kept.rows, without=without).digest(key),
+        entries_after=len(live.model.bank),
+    )
+
+
+def _state(case: Case, change: Change) -> StateChange:
+    with case.context.database.session(read_only=True) as session:
+        bank = ledger.get_bank(session, case.request.bank_id).name
+    return StateChange(
+        bank=bank,
+        revision_before=change.revision_before,
+        revision_after=change.revision_after,
+        digest_before=change.digest_before,
+        digest_after=change.digest_after,
+        digest_never_written=change.digest_rebuilt if case.request.kind == "forget" else None,
+        entries_before=change.entries_before,
+        entries_after=change.entries_after,
+    )
+
+
+def _method(case: Case) -> Method:
+    settings = case.context.settings
+    return Method(
+        model="Larimar",
+        checkpoint=settings.checkpoint.name if settings.checkpoint else "shipped",
+        device=settings.device,
+        software={"python": platform.python_version(), **{name: _version(name) for name in SOFTWARE}},
+        seeds={purpose: case.seed(purpose) for purpose in ("certify", "sample", "repair", "neighbours")},
+        rephraser="templates",
+    )
+
+
+@cache
+def _detector_quality() -> DetectorQuality:
+    """How often the detector is right on the labelled cases that ship with it; measured once a process."""
+    return measure(ExactDetector(), shipped_cases())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

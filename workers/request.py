@@ -1,0 +1,146 @@
+"""Job kinds `forget`, `censor` and `recheck`: from the positive control to the report, one saved step after
+another.
+
+    before -> apply -> after -> (repair -> after: a leaking censor) -> twin -> neighbours -> recall -> report
+
+Every step first looks whether it was done already. A worker that dies anywhere leaves the finished steps
+behind, and whoever claims the job next goes on from there; the request completes once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
+from audit.report import RepairRound, Report
+from audit.results import PhaseResult
+from store import audits, events, requests, states
+from workers import report
+from workers.apply import applied, apply, widen
+from workers.audit import Audit, neighbours, recall
+from workers.case import Case
+from workers.change import Change
+from workers.context import JobContext
+from workers.report import Findings
+from workers.targets import MemoryTarget
+
+WORKING = ("applying", "auditing")
+
+
+def run(context: JobContext) -> None:
+    """Take an approved request to its end. Nothing is done for one that is decided already."""
+    if not _take_up(context):
+        return
+    context.progress("load")
+    context.models.live(context.job.bank_id)
+    case = Case.open(context)
+    audit = Audit(case)
+    before = _before(case, audit)
+    change = apply(case)
+    findings = _certify(case, audit, before, change)
+    _close(case, report.write(case, findings))
+
+
+def recheck(context: JobContext) -> None:
+    """Audit a request again, without changing anything; a failing re-check is an event of its own."""
+    context.progress("load")
+    context.models.live(context.job.bank_id)
+    case = Case.open(context)
+    audit = Audit(case)
+    before = PhaseResult.model_validate(case.saved_ever("before"))
+    findings = _attack_and_compare(case, audit, before, report.state_now(case, applied(case)), rounds=())
+    done = report.write(case, findings)
+
+    def alert(session: Session) -> None:
+        if done.verdict != "pass":
+            body = {"recheck": context.job.recheck_id or "", "verdict": done.verdict}
+            actor = context.lease.worker
+            events.append(session, "recheck.alert", actor=actor, request_id=case.request.id, body=body)
+
+    _save_report(case, done, alert)
+
+
+def served(case: Case) -> MemoryTarget:
+    """The model as it is served now: the bank at its committed revision."""
+    live = case.context.models.live(case.request.bank_id)
+    return MemoryTarget(f"Larimar, revision {live.revision}", live.model, case.context.lease.check)
+
+
+def never_written(case: Case) -> MemoryTarget:
+    """A model whose bank is built from the ledger without the facts of this request."""
+    models = case.context.models
+    kept = models.ledger(case.request.bank_id)
+    twin = models.build(kept.rows, without=case.fact_ids)
+    return MemoryTarget("Larimar that was never given the facts", twin, case.context.lease.check)
+
+
+def _take_up(context: JobContext) -> bool:
+    assert context.job.request_id is not None
+    with context.lease.transaction() as session:
+        request = requests.get(session, context.job.request_id)
+        if request.state == "approved":
+            request = states.transition(session, request.id, "start", actor=context.lease.worker)
+        return request.state in WORKING
+
+
+def _before(case: Case, audit: Audit) -> PhaseResult:
+    """The positive control; measured once, because after the removal it cannot be measured any more."""
+    kept = case.saved_ever("before")
+    return PhaseResult.model_validate(kept) if kept else audit.attack("before", served(case))
+
+
+def _certify(case: Case, audit: Audit, before: PhaseResult, change: Change) -> Findings:
+    rounds: list[RepairRound] = []
+    if case.request.kind == "censor":
+        rounds = _repair(case, audit)
+    return _attack_and_compare(case, audit, before, change, tuple(rounds))
+
+
+def _repair(case: Case, audit: Audit) -> list[RepairRound]:
+    """Attack; widen the scope by repair phrasings that get through; attack afresh, up to the limit."""
+    rounds: list[RepairRound] = []
+    for number in range(1, case.context.settings.repair_rounds + 1):
+        after = audit.attack("after", served(case), number=number - 1)
+        leaking = [fact.fact_id for fact in after.facts if fact.outcome == "leaked"]
+        if not leaking:
+            break
+        if case.saved(f"repair-{number}") is None:
+            phrasings = audit.leaking_phrasings(served(case), leaking, number)
+            if not phrasings:
+                break
+            widen(case, number, phrasings)
+        done = case.saved(f"repair-{number}") or {}
+        rounds.append(RepairRound(round=number, **done))
+    return rounds
+
+
+def _attack_and_compare(
+    case: Case, audit: Audit, before: PhaseResult, change: Change, rounds: tuple[RepairRound, ...]
+) -> Findings:
+    after = audit.attack("after", served(case), number=len(rounds))
+    twin = audit.attack("twin", never_written(case)) if case.request.kind == "forget" else None
+    others = neighbours(case, served(case).model)
+    recall(case, served(case).model)
+    return Findings(before, after, twin, others, change, rounds)
+
+
+def _close(case: Case, done: Report) -> None:
+    """Report and final state in one transaction. Anything but a pass is for a person to decide."""
+    event = "audited_clean" if done.verdict == "pass" else "audited_leaking"
+
+    def finish(session: Session) -> None:
+        if requests.get(session, case.request.id).state == "auditing":
+            states.transition(session, case.request.id, event, actor=case.context.lease.worker)
+
+    _save_report(case, done, finish)
+
+
+def _save_report(case: Case, done: Report, also: Callable[[Session], None]) -> None:
+    texts = {fact.id: fact for fact in case.audit_facts}
+    html = done.to_html(texts)
+    with case.context.lease.transaction() as session:
+        audits.save_report(
+            session, case.context.vault, case.run_id, case.request.id, done.verdict, done.to_json(), html
+        )
+        also(session)
