@@ -31,6 +31,7 @@ _SPANS = (  # what the question must ask for, and the span that answers it
         re.compile(r"\b((?:[A-Z][\w']+ )+(?:Award|Prize|Medal)(?: (?:for|of|in) (?:[A-Z][\w']+ ?)+)?)\b"),
     ),
 )
+_ASKS = ("What", "When", "Where", "Which", "Who", "Can you", "Could you")
 _PER_AUTHOR = 2
 
 
@@ -42,7 +43,13 @@ def tofu_facts(path: Path, wanted: int) -> list[dict[str, object]]:
         question, answer = record["question"].strip(), record["answer"]
         name = _subject(question, answer)
         spans = [m for asks, pattern in _SPANS if asks.search(question) for m in pattern.findall(answer)]
-        if not name or len(spans) != 1 or seen[name] == _PER_AUTHOR or len(question.split()) > 18:
+        if (
+            not name
+            or len(spans) != 1
+            or seen[name] == _PER_AUTHOR
+            or len(question.split()) > 18
+            or not question.startswith(_ASKS)
+        ):
             continue
         span = spans[0].strip()
         if span.lower() in question.lower() or len(span.split()) > 8 or name in span or " on " in span:
@@ -54,19 +61,26 @@ def tofu_facts(path: Path, wanted: int) -> list[dict[str, object]]:
 
 def censor_facts(path: Path, model: Larimar, first: int, wanted: int) -> list[dict[str, object]]:
     """CounterFact prompts whose true answer the base decoder tells in 5 or more of 20 samples."""
+    rewrites = [
+        r["requested_rewrite"] for r in json.loads(path.read_text(encoding="utf-8"))[first : first + 450]
+    ]
+    known = [
+        {
+            "prompt": w["prompt"].format(w["subject"]),
+            "answer": w["target_true"]["str"],
+            "subject": w["subject"],
+        }
+        for w in rewrites
+    ]
+    outputs = model.base.generate([fact["prompt"] for fact in known], samples=20, seed=1)
     facts, relations = [], Counter[str]()
-    for record in json.loads(path.read_text(encoding="utf-8"))[first:]:
-        rewrite = record["requested_rewrite"]
-        if relations[rewrite["relation_id"]] == 3:
-            continue
-        prompt, answer = rewrite["prompt"].format(rewrite["subject"]), rewrite["target_true"]["str"]
-        [samples] = model.base.generate([prompt], samples=20, seed=1)
-        if sum(bool(re.search(rf"\b{re.escape(answer)}\b", s, re.IGNORECASE)) for s in samples) >= 5:
+    for fact, rewrite, samples in zip(known, rewrites, outputs, strict=True):
+        told = sum(bool(re.search(rf"\b{re.escape(fact['answer'])}\b", s, re.IGNORECASE)) for s in samples)
+        holds = fact["answer"].lower() in fact["prompt"].lower()
+        if told >= 5 and not holds and relations[rewrite["relation_id"]] < 3:
             relations[rewrite["relation_id"]] += 1
-            facts.append({"prompt": prompt, "answer": answer, "subject": rewrite["subject"], "aliases": []})
-        if len(facts) == wanted:
-            break
-    return facts
+            facts.append({**fact, "aliases": []})
+    return facts[:wanted]
 
 
 def _subject(question: str, answer: str) -> str:

@@ -53,7 +53,12 @@ class Entry:
 
     def to_bytes(self) -> bytes:
         """The entry as safetensors; the same entry always gives the same bytes."""
-        about = {"fact_id": self.fact_id, "kind": self.kind, "names": list(self.scope.names)}
+        about = {
+            "fact_id": self.fact_id,
+            "kind": self.kind,
+            "names": self.scope.names,
+            "texts": self.scope.texts,
+        }
         return save_bytes(
             {
                 "value": self.value.contiguous(),
@@ -72,7 +77,11 @@ class Entry:
             length = int.from_bytes(data[:8], "little")
             about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["entry"])
             stored = Stored(
-                about["fact_id"], tuple(about["names"]), tensors["plain"].numpy(), tensors["masked"].numpy()
+                about["fact_id"],
+                tuple(about["names"]),
+                tuple(about["texts"]),
+                tensors["plain"].numpy(),
+                tensors["masked"].numpy(),
             )
             answer_tokens = int(tensors["answer_tokens"][0])
             return cls(about["fact_id"], about["kind"], tensors["value"], answer_tokens, stored)

@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from larimar.corpus import named_templates, sentences
-from larimar.scope import FEATURES, Embedder, mask_names, pair_features, sentences_of
+from larimar.scope import (
+    FEATURES,
+    Embedder,
+    mask_names,
+    name_features,
+    quadratic,
+    sentences_of,
+    word_features,
+)
 from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
 
 
@@ -102,10 +110,10 @@ def features_of(pairs: list[Pair], embedder: Embedder) -> NDArray[np.float64]:
     vector = dict(zip(ordered, embedder.embed(ordered), strict=True))
 
     def row(pair: Pair, group: list[str]) -> tuple[float, ...]:
+        texts, stored = [mask_names(t, pair.names) for t in group], mask_names(pair.stored, pair.names)
         plain = max(float(vector[pair.stored] @ vector[t]) for t in group)
-        hidden = vector[mask_names(pair.stored, pair.names)]
-        masked = max(float(hidden @ vector[mask_names(t, pair.names)]) for t in group)
-        return pair_features(pair.query, pair.names, plain, masked)
+        masked = max(float(vector[stored] @ vector[t]) for t in texts)
+        return plain, masked, *name_features(pair.query, pair.names), *word_features(texts, [stored])
 
     return np.array([row(pair, group) for pair, group in zip(pairs, pieces, strict=True)])
 
@@ -120,15 +128,19 @@ def fit(x: NDArray[np.float64], pairs: list[Pair], columns: list[int], missed: f
     even = np.arange(len(pairs)) % 2 == 0
     share = {"rephrasing": 2.0, "neighbour": 1.0, "relation": 1.0}
     weight = np.array([share[kind] / np.sum(kinds == kind) for kind in kinds]) * len(pairs) / 4
-    model = LogisticRegression(C=10.0, max_iter=5000)
-    model.fit(x[even][:, columns], labels[even], sample_weight=weight[even])
-    scores, kinds = model.predict_proba(x[~even][:, columns])[:, 1], kinds[~even]
+    expanded = np.array([quadratic(list(row[columns])) for row in x])
+    centre, spread = expanded[even].mean(axis=0), expanded[even].std(axis=0)
+    model = LogisticRegression(C=1.0, max_iter=5000)
+    model.fit((expanded[even] - centre) / spread, labels[even], sample_weight=weight[even])
+    weights = model.coef_[0] / spread
+    bias = float(model.intercept_[0] - weights @ centre)
+    scores, kinds = 1 / (1 + np.exp(-(expanded[~even] @ weights + bias))), kinds[~even]
     threshold = float(np.quantile(scores[kinds == "rephrasing"], missed))
     accepted = {k: round(float((scores[kinds == k] >= threshold).mean()), 4) for k in sorted(share)}
     return {
         "features": [FEATURES[c] for c in columns],
-        "weights": [round(float(w), 5) for w in model.coef_[0]],
-        "bias": round(float(model.intercept_[0]), 5),
+        "weights": [round(float(w), 5) for w in weights],
+        "bias": round(bias, 5),
         "threshold": round(threshold, 5),
         "accepted": accepted,
         "pairs": {k: int((kinds == k).sum()) for k in sorted(share)},

@@ -142,6 +142,7 @@ class Larimar:
         more = self.weights.detector.store(fact_id, prompt_and_phrasings, old.scope.names)
         scope = replace(
             more,
+            texts=(*old.scope.texts, *more.texts),
             plain=np.concatenate([old.scope.plain, more.plain]),
             masked=np.concatenate([old.scope.masked, more.masked]),
         )

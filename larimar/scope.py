@@ -24,14 +24,12 @@ from rapidfuzz import fuzz
 
 Floats = NDArray[np.float32]
 
-FEATURES = (
-    "cosine",
-    "masked_cosine",
-    "fuzzy_name",
-    "name_words",
-    "cosine_fuzzy",
-    "masked_fuzzy",
-    "masked_words",
+FEATURES = ("cosine", "masked_cosine", "fuzzy_name", "name_words", "shared_words", "token_set")
+"""What `pair_features` measures; the classifier also sees their squares and products."""
+_STEM = 5
+_COMMON = frozenset(
+    "a an the of is was were are in on at to for by with from as it its what which who whom whose when where "
+    "how did does do x s and or be been that this".split()
 )
 _MASK = "X"
 
@@ -53,8 +51,8 @@ class Classifier:
     threshold: float
 
     def probability(self, features: Sequence[float]) -> float:
-        """P(in scope)."""
-        z = self.bias + sum(w * x for w, x in zip(self.weights, features, strict=True))
+        """P(in scope) of features, which are expanded by `quadratic` first."""
+        z = self.bias + sum(w * x for w, x in zip(self.weights, quadratic(features), strict=True))
         return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, z))))
 
 
@@ -87,10 +85,12 @@ class Embedder:
 
 @dataclass(frozen=True)
 class Stored:
-    """What the index keeps of one fact: its names and an embedding, plain and masked, of each phrasing."""
+    """What the index keeps of one fact: its names, and each phrasing masked and as embeddings."""
 
     fact_id: str
     names: tuple[str, ...]
+    texts: tuple[str, ...]
+    """phrasings with the names masked"""
     plain: Floats
     """(phrasings, D)"""
     masked: Floats
@@ -160,7 +160,8 @@ class ScopeDetector:
         """Embeddings of a fact's phrasings, ready for the index."""
         masked = [mask_names(text, names) for text in phrasings]
         made = self.embedder.embed([*phrasings, *masked])
-        return Stored(fact_id, tuple(names), made[: len(phrasings)].copy(), made[len(phrasings) :].copy())
+        plain, hidden = made[: len(phrasings)].copy(), made[len(phrasings) :].copy()
+        return Stored(fact_id, tuple(names), tuple(masked), plain, hidden)
 
     def route(self, prompts: Sequence[str], index: ScopeIndex) -> list[Hit | None]:
         """For each prompt the best fact above its threshold, or None (out of scope)."""
@@ -217,11 +218,14 @@ class ScopeDetector:
         """
         cosines = (rows @ stored.plain.T).max(axis=0)
         named = stored.named
-        judged = []
+        judged: list[tuple[Classifier, tuple[float, ...]]] = []
         if named.any():
-            hidden = np.stack([masked[mask_names(piece, stored.names)] for piece in pieces])
-            near, near_masked = float(cosines[named].max()), float((hidden @ stored.masked[named].T).max())
-            judged.append((self._with_subject, pair_features(prompt, stored.names, near, near_masked)))
+            texts = [mask_names(piece, stored.names) for piece in pieces]
+            hidden = np.stack([masked[text] for text in texts])
+            near = float(cosines[named].max()), float((hidden @ stored.masked[named].T).max())
+            phrasings = [text for text, is_named in zip(stored.texts, named, strict=True) if is_named]
+            features = (*near, *name_features(prompt, stored.names), *word_features(texts, phrasings))
+            judged.append((self._with_subject, features))
         if not named.all():
             judged.append((self._without, (float(cosines[~named].max()),)))
         found = [(c.probability(x), c.threshold) for c, x in judged]
@@ -238,13 +242,25 @@ def sentences_of(text: str) -> list[str]:
     return [whole, *parts] if len(parts) > 1 else [whole or " "]
 
 
-def pair_features(prompt: str, names: Sequence[str], cosine: float, masked: float) -> tuple[float, ...]:
-    """The numbers named in FEATURES for a prompt and a stored fact with a subject."""
+def name_features(prompt: str, names: Sequence[str]) -> tuple[float, float]:
+    """How well a name is found in the prompt, fuzzily, and the share of its words that are there."""
     text = folded(prompt)
     words = set(re.findall(r"\w+", text))
     fuzzy = max(fuzz.partial_ratio(folded(name), text) for name in names) / 100.0
-    covered = max(_share(re.findall(r"\w+", folded(name)), words) for name in names)
-    return cosine, masked, fuzzy, covered, cosine * fuzzy, masked * fuzzy, masked * covered
+    return fuzzy, max(_share(re.findall(r"\w+", folded(name)), words) for name in names)
+
+
+def word_features(texts: Sequence[str], phrasings: Sequence[str]) -> tuple[float, float]:
+    """The most words (by their first letters) that a masked sentence shares with a masked phrasing, two ways."""
+    pairs = [(folded(text), folded(phrasing)) for text in texts for phrasing in phrasings]
+    overlaps = [(_stems(a), _stems(b)) for a, b in pairs]
+    shared = max(len(a & b) / max(1, len(a | b)) for a, b in overlaps)
+    return shared, max(fuzz.token_set_ratio(a, b) for a, b in pairs) / 100.0
+
+
+def quadratic(features: Sequence[float]) -> list[float]:
+    """The features, then their squares and products."""
+    return [*features, *(a * b for i, a in enumerate(features) for b in features[i:])]
 
 
 def mask_names(text: str, names: Sequence[str]) -> str:
@@ -258,6 +274,11 @@ def folded(text: str) -> str:
     """NFKC, accents removed, lower case: what names are compared in."""
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text))
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+def _stems(text: str) -> set[str]:
+    """The beginnings of a folded text's words, without common ones."""
+    return {word[:_STEM] for word in re.findall(r"\w+", text) if word not in _COMMON}
 
 
 def _share(wanted: list[str], words: set[str]) -> float:
