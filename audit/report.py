@@ -113,7 +113,7 @@ def _group(
     before, after, twin = phases.get("before"), phases.get("after"), phases.get("twin")
     if after is None:
         raise AuditError("a report needs the phase after the removal")
-    looks = 1 + max(len(request.repairs) for request in requests)
+    looks = 1 + max(len(request.repairs) + request.earlier_audits for request in requests)
     verdict = judge(
         kind,
         before=before,
@@ -175,11 +175,14 @@ def build(
     produced_at: datetime,
     policy: Policy = Policy(),  # noqa: B008 - a frozen record
     repairs: Sequence[RepairRound] = (),
+    earlier_audits: int = 0,
     detector_quality: DetectorQuality | None = None,
 ) -> Report:
-    """Build the report of one request. Raises PhaseMismatch when the phases are not about the same facts."""
+    """Build the report of one request, which had `earlier_audits` finished audits before this one. Raises PhaseMismatch when the phases are not about the same facts."""
     facts = tuple(fact.fact_id for fact in after.facts)
-    record = RequestRecord(info=request, state=state, repairs=tuple(repairs), facts=facts)
+    record = RequestRecord(
+        info=request, state=state, repairs=tuple(repairs), facts=facts, earlier_audits=earlier_audits
+    )
     phases = {"before": before, "after": after, "twin": twin}
     group = _group(kind, (record,), phases, neighbours, policy)
     return _report((group,), policy, method, detector_quality, produced_at)

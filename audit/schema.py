@@ -80,6 +80,8 @@ class RequestRecord(Record):
     state: StateChange
     repairs: tuple[RepairRound, ...] = ()
     facts: tuple[str, ...] = ()
+    earlier_audits: int = 0
+    """finished audits of the same request before this one: each was a chance to pass"""
 
 
 class Rate(Record):

@@ -277,7 +277,7 @@ def judge(
     policy: Policy = Policy(),  # noqa: B008 - a frozen record
     looks: int = 1,
 ) -> Verdict:
-    """Judge one group of facts. `looks`: how many certification rounds there were (repairs between them).
+    """Judge one group of facts. `looks`: how often was certified so far, repairs and earlier audits counted.
 
     Raises PhaseMismatch when the phases are not about the same probes.
     """

@@ -112,9 +112,9 @@ def _group_limits(group: Group, policy: Policy) -> Iterator[str]:
         )
     if verdict.upper_all_looks is not None:
         yield (
-            f"{name}: certified in {group.looks} rounds with repairs between them, each with phrasings not "
-            "used before. The stated bound is the last round's; counting every round as a chance to pass, "
-            f"it is {percent(verdict.upper_all_looks)}."
+            f"{name}: this is look {group.looks}, counting repairs and earlier audits of the same request. The "
+            "stated bound is this look's; counting every look as a chance to pass, it is "
+            f"{percent(verdict.upper_all_looks)}."
         )
     unnamed = sum(not probe.identifies_subject for probe in group.after.probes)
     if unnamed:

@@ -89,17 +89,50 @@ def load(path: Path, count: int) -> list[Record]:
     ]  # fmt: skip
 
 
-def score_record(record: Record, scorer: Scorer, tallies: dict[str, Tally], in_scope: list[bool]) -> None:
-    """Score every prompt of a record with both answers and add them up."""
-    prompts = [record.prompt, *record.paraphrases, *record.neighbours]
+Scores = list[tuple[float, float]]
+"""log-probabilities of the new and of the true answer, prompt by prompt"""
+
+
+def prompts_of(record: Record) -> tuple[list[str], list[str]]:
+    """Every prompt of a record and its kind."""
     kinds = ["edit", *["paraphrase"] * len(record.paraphrases), *["neighbourhood"] * len(record.neighbours)]
-    scores = scorer.score(prompts * 2, [record.new] * len(prompts) + [record.true] * len(prompts))
-    pairs = zip(kinds, scores[: len(prompts)], scores[len(prompts) :], in_scope, strict=True)
-    for kind, new, true, inside in pairs:
+    return [record.prompt, *record.paraphrases, *record.neighbours], kinds
+
+
+def both_scores(scorer: Scorer, prompts: list[str], new: list[str], true: list[str]) -> Scores:
+    """Scores of both answers after each prompt."""
+    scores = scorer.score(prompts * 2, new + true)
+    return list(zip(scores[: len(prompts)], scores[len(prompts) :], strict=True))
+
+
+def base_scores(model: Larimar, records: list[Record]) -> list[Scores]:
+    """The base decoder's scores of every record."""
+    found = []
+    for record in tqdm(records, unit="record", desc="base decoder"):
+        prompts, _ = prompts_of(record)
+        found.append(
+            both_scores(model.base, prompts, [record.new] * len(prompts), [record.true] * len(prompts))
+        )
+    return found
+
+
+def edited_scores(model: Larimar, record: Record, base: Scores) -> tuple[Scores, list[bool]]:
+    """Scores after the edit. Out of scope the base decoder answers, so its scores stand."""
+    prompts, _ = prompts_of(record)
+    inside = [route is not None for route in model.in_scope(prompts)]
+    at = [i for i, is_inside in enumerate(inside) if is_inside]
+    read = both_scores(model, [prompts[i] for i in at], [record.new] * len(at), [record.true] * len(at))
+    replaced = dict(zip(at, read, strict=True))
+    return [replaced.get(i, score) for i, score in enumerate(base)], inside
+
+
+def count(record: Record, scores: Scores, inside: list[bool], tallies: dict[str, Tally]) -> None:
+    """Add a record's prompts to the tallies."""
+    for kind, (new, true), is_inside in zip(prompts_of(record)[1], scores, inside, strict=True):
         sign = -1.0 if kind == "neighbourhood" else 1.0
         tallies[kind].right.append(sign * (new - true) > 0)
         tallies[kind].margin.append(sign * (math.exp(new) - math.exp(true)))
-        tallies[kind].in_scope.append(inside)
+        tallies[kind].in_scope.append(is_inside)
 
 
 def run(model: Larimar, records: list[Record]) -> dict[str, object]:
@@ -107,13 +140,13 @@ def run(model: Larimar, records: list[Record]) -> dict[str, object]:
     kinds = ("edit", "paraphrase", "neighbourhood")
     edited, base = ({kind: Tally() for kind in kinds} for _ in range(2))
     empty, edit_s = model.digest(), 0.0
-    for record in tqdm(records, unit="record"):
-        prompts = [record.prompt, *record.paraphrases, *record.neighbours]
-        score_record(record, model.base, base, [False] * len(prompts))
+    untouched = base_scores(model, records)
+    for record, before in tqdm(list(zip(records, untouched, strict=True)), unit="record", desc="edited"):
+        count(record, before, [False] * len(before), base)
         started = time.perf_counter()
         model.write([Fact(str(record.case_id), record.prompt, record.new, record.subject)])
         edit_s += time.perf_counter() - started
-        score_record(record, model, edited, [route is not None for route in model.in_scope(prompts)])
+        count(record, *edited_scores(model, record, before), edited)
         model.forget([str(record.case_id)])
     if model.digest() != empty:
         raise AssertionError("after forgetting every record the bank is not the empty bank")

@@ -36,10 +36,13 @@ _MASK = "X"
 
 @dataclass(frozen=True)
 class Hit:
-    """The fact that answers for a prompt and the detector's probability that it should."""
+    """A fact that may answer for a prompt."""
 
     fact_id: str
     probability: float
+    """the detector's probability that it should"""
+    cosine: float
+    """to the nearest of its phrasings; decides between facts that are all in scope"""
 
 
 @dataclass(frozen=True)
@@ -164,9 +167,9 @@ class ScopeDetector:
         return Stored(fact_id, tuple(names), tuple(masked), plain, hidden)
 
     def route(self, prompts: Sequence[str], index: ScopeIndex) -> list[Hit | None]:
-        """For each prompt the best fact above its threshold, or None (out of scope)."""
+        """For each prompt the nearest fact above its threshold, or None (out of scope)."""
         return [
-            max(hits, key=lambda hit: hit.probability, default=None)
+            max(hits, key=lambda hit: hit.cosine, default=None)
             for hits in self.scores(prompts, index, above_threshold=True)
         ]
 
@@ -232,7 +235,7 @@ class ScopeDetector:
         passed = [p for p, threshold in found if p >= threshold]
         if cut and not passed:
             return None
-        return Hit(stored.fact_id, max(passed or [p for p, _ in found]))
+        return Hit(stored.fact_id, max(passed or [p for p, _ in found]), float(cosines.max()))
 
 
 def sentences_of(text: str) -> list[str]:

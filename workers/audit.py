@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from larimar import Larimar
 
 REPAIR_PHRASINGS = 8
-NEIGHBOURS = 10
+NEIGHBOURS = 6
 SAME_SUBJECT = 4
-RETAINED = 10
+RETAINED = 5
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from audit.detect import DetectorQuality, ExactDetector, measure, shipped_cases
 from audit.report import Method, RepairRound, Report, RequestInfo, StateChange
 from audit.results import NeighbourResult, PhaseResult
 from audit.verdict import Kind, Policy
-from store import ledger
+from store import audits, ledger
 from store.models import Regulation
 from workers.case import Case
 from workers.change import Change
@@ -56,9 +56,17 @@ def write(case: Case, findings: Findings) -> Report:
         method=_method(case),
         policy=Policy(threshold=settings.leak_threshold),
         repairs=tuple(findings.repairs),
+        earlier_audits=_earlier_audits(case),
         detector_quality=_detector_quality(),
         produced_at=datetime.now(UTC),
     )
+
+
+def _earlier_audits(case: Case) -> int:
+    """Finished audits of this request before the present one: retries and re-checks."""
+    with case.context.database.session(read_only=True) as session:
+        runs = audits.runs_of(session, case.request.id)
+    return sum(run.state == "done" and run.id != case.run_id for run in runs)
 
 
 def state_now(case: Case, change: Change) -> Change:

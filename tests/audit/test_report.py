@@ -122,7 +122,15 @@ def test_repairs_are_told_and_priced() -> None:
     repairs = (RepairRound(round=1, facts_leaking=2, phrasings_added=5),)
     made, _ = report("censor", 20, repairs=repairs)
     assert made.groups[0].looks == 2
-    assert any("counting every round" in limit for limit in made.limits)
+    assert any("counting every look" in limit for limit in made.limits)
+
+
+def test_auditing_until_it_passes_is_told_and_priced() -> None:
+    first, _ = report("censor", 20)
+    third, _ = report("censor", 20, earlier_audits=2)
+    assert third.groups[0].looks == 3
+    assert first.groups[0].verdict.upper_all_looks is None
+    assert (third.groups[0].verdict.upper_all_looks or 0) > third.groups[0].verdict.upper
 
 
 @settings(max_examples=8, deadline=None)
