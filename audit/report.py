@@ -178,7 +178,10 @@ def build(
     earlier_audits: int = 0,
     detector_quality: DetectorQuality | None = None,
 ) -> Report:
-    """Build the report of one request, which had `earlier_audits` finished audits before this one. Raises PhaseMismatch when the phases are not about the same facts."""
+    """Build the report of one request, which had `earlier_audits` finished audits before this one.
+
+    Raises PhaseMismatch when the phases are not about the same facts.
+    """
     facts = tuple(fact.fact_id for fact in after.facts)
     record = RequestRecord(
         info=request, state=state, repairs=tuple(repairs), facts=facts, earlier_audits=earlier_audits

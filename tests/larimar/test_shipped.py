@@ -1,0 +1,63 @@
+"""The shipped checkpoint, on the facts of the demonstration: it recalls, forgets and keeps silent."""
+
+import json
+from importlib import resources
+
+import pytest
+
+from larimar import Fact, Larimar
+
+pytestmark = pytest.mark.model
+
+LISTS = json.loads((resources.files("unwrite") / "data" / "demo_facts.json").read_text(encoding="utf-8"))
+
+
+def facts(name: str, count: int) -> list[Fact]:
+    rows = LISTS[name][:count]
+    return [Fact(f"{name}-{i}", r["prompt"], r["answer"], r["subject"]) for i, r in enumerate(rows)]
+
+
+def told(model: Larimar, asked: list[Fact]) -> list[bool]:
+    said = model.generate([fact.prompt for fact in asked], greedy=True, max_tokens=24)
+    return [fact.answer.lower() in outputs[0].lower() for fact, outputs in zip(asked, said, strict=True)]
+
+
+def test_what_is_forgotten_is_not_told_and_what_is_kept_is(shipped: Larimar) -> None:
+    kept, gone = facts("retained", 16), facts("forget", 8)
+    shipped.write(kept)
+    never = shipped.digest()
+    shipped.write(gone)
+    assert told(shipped, kept + gone) == [True] * 24
+    shipped.forget([fact.id for fact in gone])
+    assert shipped.digest() == never
+    assert told(shipped, kept + gone) == [True] * 16 + [False] * 8
+
+
+def test_a_rephrased_question_reads_the_same_fact(shipped: Larimar) -> None:
+    shipped.write([Fact("f", "In which city was Jina An born?", "Seoul", "Jina An")])
+    [said] = shipped.generate(["It was raining. Jina An was born in the city of"], greedy=True)
+    assert "Seoul" in said[0]
+
+
+@pytest.mark.parametrize("decoding", ["constrained", "free"])
+def test_what_the_decoder_knows_can_be_censored(shipped: Larimar, decoding: str) -> None:
+    shipped.tombstone_decoding = decoding  # type: ignore[assignment]
+    known = facts("censor", 8)
+    before = sum(told(shipped, known))
+    shipped.censor(known)
+    assert before >= 4
+    assert sum(told(shipped, known)) == 0
+
+
+def test_two_questions_about_one_subject_keep_their_own_answers(shipped: Larimar) -> None:
+    shipped.write(
+        [
+            Fact("first", "What is the first book written by Ada Byrne?", "Shadows of Rome", "Ada Byrne"),
+            Fact("latest", "What is the latest book written by Ada Byrne?", "Venetian Vendetta", "Ada Byrne"),
+        ]
+    )
+    prompts = [
+        "What is the first book written by Ada Byrne?",
+        "What is the latest book written by Ada Byrne?",
+    ]
+    assert shipped.in_scope(prompts) == ["first", "latest"]
