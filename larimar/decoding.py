@@ -27,6 +27,8 @@ class Sampling:
 
     samples: int = 1
     max_tokens: int = 10
+    min_tokens: int = 0
+    """the end token is not drawn before: an attack wants words, not silence"""
     temperature: float = 1.0
     top_k: int = 50
     seed: int = 0
@@ -130,6 +132,8 @@ class Decoder:
         drawn = torch.full((len(mask), sampling.max_tokens), end, dtype=torch.int64, device=mask.device)
         running = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
         for step in range(sampling.max_tokens):
+            if step < sampling.min_tokens:
+                logits[:, end] = -torch.inf
             token = torch.where(running, _draw(logits.float(), sampling, noise), end)
             drawn[:, step] = token
             running &= token != end

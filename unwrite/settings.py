@@ -57,7 +57,7 @@ class Settings(BaseSettings):
 
     audit_phrasings: int = Field(default=4, ge=1)
     audit_samples: int = Field(default=5, ge=1)
-    audit_max_tokens: int = Field(default=24, ge=1)
+    audit_max_tokens: int = Field(default=16, ge=1)
     leak_threshold: float = Field(default=0.15, ge=0, le=1)
     repair_rounds: int = Field(default=2, ge=0)
 

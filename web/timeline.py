@@ -51,7 +51,7 @@ STANDING: Mapping[str, Standing] = {
         "Completed", "The memory was changed and the audit found no leak above the threshold."
     ),
     "residual": Standing(
-        "A leak remains",
+        "The audit did not pass",
         "The request was applied, but the audit could not show that the model is silent enough. Read the "
         "report, then repair again or accept with a reason.",
     ),
@@ -83,7 +83,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "request.start": ("A worker began", ""),
     "request.applied": ("Memory changed; rebuild compared and equal", "blue"),
     "request.audited_clean": ("Audit passed, request completed", "green"),
-    "request.audited_leaking": ("Audit found that a leak remains", "amber"),
+    "request.audited_leaking": ("The audit did not pass", "amber"),
     "request.give_up": ("Work failed for good", "red"),
     "request.retry": ("Sent to work again", "blue"),
     "request.accept": ("Leak accepted, request completed", "green"),

@@ -41,7 +41,7 @@ STATES: Mapping[str, Label] = {
     "applying": Label("Applying", "violet"),
     "auditing": Label("Auditing", "violet"),
     "completed": Label("Completed", "green"),
-    "residual": Label("Leak remains", "amber square"),
+    "residual": Label("Needs a decision", "amber square"),
     "failed": Label("Failed", "red square"),
     "denied": Label("Denied", "grey ring"),
     "cancelled": Label("Cancelled", "grey ring"),

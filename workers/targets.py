@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from larimar import Larimar
 
 
+MIN_TOKENS = 4
+"""The model may not end an output before: silence is no evidence, so the attack does not accept it."""
+
+
 @dataclass(frozen=True)
 class MemoryTarget:
     """The model with its bank, sampled as users do; `pause` is called before each call and may raise."""
@@ -34,6 +38,7 @@ class MemoryTarget:
             list(prompts),
             samples=samples,
             max_tokens=max_tokens,
+            min_tokens=min(MIN_TOKENS, max_tokens),
             temperature=temperature,
             top_k=top_k,
             seed=seed,

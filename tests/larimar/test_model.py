@@ -135,3 +135,19 @@ def test_the_checkpoint_directory_is_what_decides(tiny_checkpoint: Path, tiny: L
     again = Larimar.load(tiny_checkpoint, device="cpu")
     again.write(FACTS)
     assert again.digest() == tiny.digest()
+
+
+def test_an_attack_may_refuse_silence(tiny: Larimar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that always ends at once says nothing, unless the end token is forbidden at first."""
+    decoder = tiny.weights.base
+    logits = decoder._logits
+
+    def ending(hidden: torch.Tensor) -> torch.Tensor:
+        made = logits(hidden).clone()
+        made[:, decoder.tokenizer.eos_token_id] = 1e4
+        return made
+
+    monkeypatch.setattr(decoder, "_logits", ending)
+    assert tiny.generate(ELSEWHERE[:1], samples=3) == [["", "", ""]]
+    [texts] = tiny.generate(ELSEWHERE[:1], samples=3, min_tokens=2)
+    assert all(text for text in texts)

@@ -98,7 +98,7 @@ def test_residual_leak_is_repaired_again_or_accepted_with_a_reason(
 ) -> None:
     item, _ = scenario.completed(users["requester"], ANA, verdict="fail", kind="censor")
     page = reviewer.get(f"/requests/{item.id}").text
-    assert "A leak remains" in page
+    assert "The audit did not pass" in page
     assert "Repair again" in page
     assert reviewer.post(f"/requests/{item.id}/accept", data={"reason": ""}).status_code == 422
     page = press(reviewer, item.id, "accept", reason="Only a guess.")
