@@ -17,7 +17,6 @@ import argparse
 import hashlib
 import json
 import math
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -116,12 +115,25 @@ def base_scores(model: Larimar, records: list[Record]) -> list[Scores]:
     return found
 
 
-def edited_scores(model: Larimar, record: Record, base: Scores) -> tuple[Scores, list[bool]]:
+class AlwaysReading:
+    """The model with its scope detector off: every prompt reads the one fact in the bank."""
+
+    def __init__(self, model: Larimar, fact_id: str) -> None:
+        """`fact_id`: the fact that was written."""
+        self._model, self._fact_id = model, fact_id
+
+    def score(self, prompts: Sequence[str], targets: Sequence[str]) -> list[float]:
+        """See `Scorer`."""
+        return self._model.score_reading(prompts, targets, self._fact_id)
+
+
+def edited_scores(model: Larimar, record: Record, base: Scores, scope: bool) -> tuple[Scores, list[bool]]:
     """Scores after the edit. Out of scope the base decoder answers, so its scores stand."""
     prompts, _ = prompts_of(record)
-    inside = [route is not None for route in model.in_scope(prompts)]
+    inside = [not scope or route is not None for route in model.in_scope(prompts)]
     at = [i for i, is_inside in enumerate(inside) if is_inside]
-    read = both_scores(model, [prompts[i] for i in at], [record.new] * len(at), [record.true] * len(at))
+    reading: Scorer = model if scope else AlwaysReading(model, str(record.case_id))
+    read = both_scores(reading, [prompts[i] for i in at], [record.new] * len(at), [record.true] * len(at))
     replaced = dict(zip(at, read, strict=True))
     return [replaced.get(i, score) for i, score in enumerate(base)], inside
 
@@ -135,7 +147,7 @@ def count(record: Record, scores: Scores, inside: list[bool], tallies: dict[str,
         tallies[kind].in_scope.append(is_inside)
 
 
-def run(model: Larimar, records: list[Record]) -> dict[str, object]:
+def run(model: Larimar, records: list[Record], scope: bool = True) -> dict[str, object]:
     """Edit, score and forget each record; the base decoder is scored on the same prompts."""
     kinds = ("edit", "paraphrase", "neighbourhood")
     edited, base = ({kind: Tally() for kind in kinds} for _ in range(2))
@@ -146,7 +158,7 @@ def run(model: Larimar, records: list[Record]) -> dict[str, object]:
         started = time.perf_counter()
         model.write([Fact(str(record.case_id), record.prompt, record.new, record.subject)])
         edit_s += time.perf_counter() - started
-        count(record, *edited_scores(model, record, before), edited)
+        count(record, *edited_scores(model, record, before, scope), edited)
         model.forget([str(record.case_id)])
     if model.digest() != empty:
         raise AssertionError("after forgetting every record the bank is not the empty bank")
@@ -164,15 +176,15 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, default=Path("benchmarks/data/counterfact.json"))
     parser.add_argument("--records", type=int, default=500)
+    parser.add_argument("--scope-off", action="store_true", help="every prompt reads the memory")
     parser.add_argument("--checkpoint", type=Path)
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    random.seed(0)
     records = load(arguments.data, arguments.records)
     started = time.time()
-    measured = run(Larimar.load(arguments.checkpoint), records)
+    measured = run(Larimar.load(arguments.checkpoint), records, scope=not arguments.scope_off)
     result = {
-        "benchmark": "CounterFact, single edits, scope on, distractors kept",
+        "benchmark": f"CounterFact, single edits, scope {'off' if arguments.scope_off else 'on'}, distractors kept",
         "records": len(records),
         "data_sha256": hashlib.sha256(arguments.data.read_bytes()).hexdigest(),
         **measured,
@@ -181,7 +193,7 @@ def main() -> None:
         **environment(),
     }
     print(json.dumps(result, indent=2))
-    write_result("counterfact", result)
+    write_result("counterfact_scope_off" if arguments.scope_off else "counterfact", result)
 
 
 if __name__ == "__main__":

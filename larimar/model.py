@@ -198,6 +198,13 @@ class Larimar:
 
         return self._by_route(routes, base, read, silence)
 
+    def score_reading(self, prompts: Sequence[str], targets: Sequence[str], fact_id: str) -> list[float]:
+        """Like `score` with the detector off: every prompt reads the memory at the fact's key."""
+        if fact_id not in self.bank.entries:
+            raise UnknownFact("a fact with this id is not in the bank")
+        queries = self._memory_queries([(prompt, fact_id) for prompt in prompts])
+        return self.weights.reading.log_likelihoods(queries, [spaced(target) for target in targets])
+
     def agrees_with_base(self, prompts: Sequence[str]) -> list[bool]:
         """Whether the next-token logits equal the base decoder's, bit for bit, for each prompt alone."""
         routes = self.in_scope(prompts)

@@ -131,6 +131,7 @@ def report(
     request: str = "req_4h2kq7",
     equal: bool = True,
     repairs: tuple[RepairRound, ...] = (),
+    earlier_audits: int = 0,
     prefix: str = "fact",
     silenced: int = 0,
 ) -> tuple[Report, list[AuditFact]]:
@@ -165,6 +166,7 @@ def report(
         method=METHOD,
         produced_at=NOW,
         repairs=repairs,
+        earlier_audits=earlier_audits,
         detector_quality=measure(ExactDetector(), shipped_cases()),
     )
     return made, known
