@@ -34,7 +34,7 @@ Template = tuple[str, str]
 """the words of a question before and after the subject"""
 
 
-def sentences(path: Path, shortest: int = 4, longest: int = 28) -> list[str]:
+def sentences(path: Path, shortest: int = 4, longest: int = 40) -> list[str]:
     """Sentences of `shortest` to `longest` words of a text file with one passage a line."""
     import sentencex
 
@@ -56,7 +56,7 @@ def spans(texts: list[str]) -> Source:
         cut = rng.randint(max(1, len(words) // 3), len(words) - 1)
         start = 0 if rng.random() < 0.5 else rng.randint(0, max(0, cut - 2))
         asked = " ".join(words[start:cut])
-        if rng.random() < 0.15:
+        if rng.random() < 0.2:
             return _tombstone(" ".join(words[:cut]), asked)
         return Example(text, asked, " ".join(words[cut:]))
 
@@ -120,7 +120,7 @@ def named_templates(
     return [group for group in groups if len(group) > 1], _names(texts), _question
 
 
-def mixture(sources: list[tuple[float, Source]], distractors: list[str], share: float = 0.25) -> Source:
+def mixture(sources: list[tuple[float, Source]], distractors: list[str], share: float = 0.4) -> Source:
     """Draws from weighted sources; a share of the queries follow an unrelated sentence."""
     weights = [weight for weight, _ in sources]
 
@@ -142,8 +142,8 @@ def _detokenised(text: str) -> str:
 
 
 def _asked(rng: random.Random, written: str, asked: str, answer: str) -> Example:
-    """A question example; one in four is a tombstone."""
-    if rng.random() < 0.25:
+    """A question example; one in three is a tombstone."""
+    if rng.random() < 1 / 3:
         return _tombstone(written, asked)
     return Example(statement(written, answer), asked, f"{answer}.")
 

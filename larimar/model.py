@@ -21,8 +21,8 @@ from larimar import checkpoint as checkpoints
 from larimar.bank import Bank, Entry
 from larimar.config import LarimarConfig
 from larimar.decoding import Decoder, Query, Sampling
-from larimar.encoder import CODE_BITS, thaw_codes
-from larimar.errors import CheckpointMismatch, FactTooLong, UnknownFact
+from larimar.encoder import thaw_codes
+from larimar.errors import FactTooLong, UnknownFact
 from larimar.reader import Reader
 from larimar.scope import Embedder, ScopeDetector
 from larimar.text import TOMBSTONE, Fact, spaced, statement
@@ -52,7 +52,7 @@ class Weights:
         config, tensors = saved.config, saved.tensors
         base, tokenizer = load_decoder(config.decoder, device=device)
         reader = Reader(base, tokenizer, config).to(device)
-        _fill(reader, tensors)
+        reader.fill(tensors)
         reader.merge()
         codes = thaw_codes(tensors["codes"]).to(device)
         return cls(
@@ -275,22 +275,3 @@ class Larimar:
             if indices:
                 results.update(zip(indices, work(indices), strict=True))
         return [results[i] for i in range(len(routes))]
-
-
-def _fill(reader: Reader, tensors: dict[str, Tensor]) -> None:
-    """Put checkpoint tensors into a fresh reader. Raises CheckpointMismatch when they do not fit."""
-    parameters: dict[str, Tensor] = dict(reader.lora_parameters())
-    parameters |= {
-        "opening": reader.opening, "closing": reader.closing, "log_sigma_w": reader.log_sigma_w,
-        "log_beta": reader.encoder.log_beta,
-    }  # fmt: skip
-    vocabulary = (reader.encoder.embeddings.shape[0], reader.config.slot_dim)
-    fits = set(tensors) == {*parameters, "codes"} and tuple(tensors["codes"].shape) == vocabulary
-    if not fits or any(parameters[name].shape != tensors[name].shape for name in parameters):
-        raise CheckpointMismatch(
-            f"the checkpoint was trained for another decoder than '{reader.config.decoder}' or another size; "
-            f"expected codes for {vocabulary[0]} tokens in steps of 2^-{CODE_BITS}"
-        )
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(tensors[name])

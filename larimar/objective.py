@@ -12,6 +12,7 @@ that is trained can change it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +39,8 @@ class Objective:
     ridge: float = 1e-4
     observation_noise: float = 0.05
     """sigma_xi of Algorithm 1, on the latents before they are written"""
+    largest_load: float = 2.0
+    """N / K of the fullest memory an episode is read from: N is drawn log-uniformly up to it"""
     autoencode_share: float = 0.25
     beta_kl: float = 1e-3
     free_bits: float = 0.5
@@ -57,20 +60,50 @@ class Loss:
 
 
 def read_through_memory(
-    latents: Tensor, sigma_w: Tensor, objective: Objective, noise: torch.Generator
+    latents: Tensor,
+    sigma_w: Tensor,
+    objective: Objective,
+    noise: torch.Generator,
+    background: Tensor | None = None,
 ) -> Tensor:
-    """Latents (N, C) of one episode after write and read; N random unit keys over K rows.
+    """Latents (N, C) of one episode after write and read at N of the N + B random unit keys over K rows.
 
-    In the dual form M = W0ᵀ (W0 W0ᵀ + lambda I)^-1 Z, so only an N x N system is solved.
+    `background` (B, C): latents of other facts in the same memory. They bring the noise that a full memory
+    reads with. In the dual form M = Wᵀ (W Wᵀ + lambda I)^-1 Z; in the primal one (WᵀW + lambda I)^-1 WᵀZ:
+    the smaller system is solved.
     """
-    count, device = len(latents), latents.device
+    device = latents.device
+    written = latents if background is None else torch.cat([latents, background])
     draw = {"generator": noise, "device": device}
-    keys = torch.randn(count, objective.rows, **draw)  # type: ignore[call-overload]
+    keys = torch.randn(len(written), objective.rows, **draw)  # type: ignore[call-overload]
     keys = F.normalize(keys, dim=-1)
-    observed = latents + objective.observation_noise * torch.randn(latents.shape, **draw)  # type: ignore[call-overload]
-    sampled = keys + sigma_w * torch.randn(keys.shape, **draw)  # type: ignore[call-overload]
-    gram = keys @ keys.T + objective.ridge * torch.eye(count, device=device)
-    return (sampled @ keys.T) @ torch.linalg.solve(gram, observed)
+    observed = written + objective.observation_noise * torch.randn(written.shape, **draw)  # type: ignore[call-overload]
+    asked = keys[: len(latents)]
+    sampled = asked + sigma_w * torch.randn(asked.shape, **draw)  # type: ignore[call-overload]
+    return _least_squares_weights(sampled, keys, objective.ridge) @ observed
+
+
+def _least_squares_weights(asked: Tensor, keys: Tensor, ridge: float) -> Tensor:
+    """Weights (Q, N) with which rows written at keys (N, K) are read at `asked` (Q, K)."""
+    count, rows = keys.shape
+    if count <= rows:
+        gram = keys @ keys.T + ridge * torch.eye(count, device=keys.device)
+        return torch.linalg.solve(gram, keys @ asked.T).T
+    covariance = keys.T @ keys + ridge * torch.eye(rows, device=keys.device)
+    return torch.linalg.solve(covariance, asked.T).T @ keys.T
+
+
+def background_latents(
+    encoder: SlotEncoder, codes: Tensor, objective: Objective, noise: torch.Generator
+) -> Tensor:
+    """Latents (B, C) of random tokens, as many as fill the memory to a load drawn for this episode."""
+    low, high = math.log(objective.episode), math.log(objective.largest_load * objective.rows)
+    share = torch.rand(1, generator=noise, device=codes.device).item()
+    count = round(math.exp(low + share * (high - low))) - objective.episode
+    lengths = torch.randint(5, encoder.slots // 2, (count, 1), generator=noise, device=codes.device)
+    tokens = torch.randint(len(codes), (count, encoder.slots // 2), generator=noise, device=codes.device)
+    mask = torch.arange(encoder.slots // 2, device=codes.device) < lengths
+    return encoder.encode(tokens, mask.float(), codes.detach())
 
 
 def address_divergence(sigma_w: Tensor, rows: int, free_bits: float) -> Tensor:
@@ -85,7 +118,12 @@ def loss(reader: Reader, batch: list[Example], objective: Objective, noise: torc
     codes, sigma_w = encoder.current_codes(), reader.log_sigma_w.exp()
     latents, occupied = encode_batch(encoder, reader.tokenizer, [e.written for e in batch], codes)
     read = torch.cat(
-        [read_through_memory(part, sigma_w, objective, noise) for part in latents.split(objective.episode)]
+        [
+            read_through_memory(
+                part, sigma_w, objective, noise, background_latents(encoder, codes, objective, noise)
+            )
+            for part in latents.split(objective.episode)
+        ]
     )
     around = torch.rand(len(batch), 1, generator=noise, device=device) < objective.autoencode_share
     slots = torch.where(around, latents, read).unflatten(1, (encoder.slots, encoder.slot_dim))

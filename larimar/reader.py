@@ -18,7 +18,8 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from larimar.config import LarimarConfig
-from larimar.encoder import SlotEncoder
+from larimar.encoder import CODE_BITS, SlotEncoder, thaw_codes
+from larimar.errors import CheckpointMismatch
 
 OPENING, CLOSING = "Fact:", "\nFact:"
 _PROJECTIONS = {  # attention and MLP projections by architecture; others fall back to every linear layer
@@ -66,6 +67,24 @@ class Reader(nn.Module):
     def lora_parameters(self) -> dict[str, nn.Parameter]:
         """The LoRA's own parameters by name."""
         return {name: p for name, p in self.decoder.named_parameters() if "lora_" in name}
+
+    def fill(self, tensors: dict[str, Tensor]) -> None:
+        """Take over a checkpoint's tensors. Raises CheckpointMismatch when they do not fit."""
+        parameters: dict[str, Tensor] = dict(self.lora_parameters())
+        parameters |= {
+            "opening": self.opening, "closing": self.closing, "log_sigma_w": self.log_sigma_w,
+            "log_beta": self.encoder.log_beta, "codes": self.encoder.raw_codes,
+        }  # fmt: skip
+        fits = set(tensors) == set(parameters)
+        if not fits or any(p.shape != tensors[name].shape for name, p in parameters.items()):
+            raise CheckpointMismatch(
+                f"the checkpoint was trained for another decoder than '{self.config.decoder}' or another size; "
+                f"expected codes for {len(self.encoder.raw_codes)} tokens in steps of 2^-{CODE_BITS}"
+            )
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                saved = tensors[name]
+                parameter.copy_(thaw_codes(saved) if name == "codes" else saved)
 
     def merge(self) -> None:
         """Fold the LoRA into the copied weights: reading then costs what the base decoder costs."""

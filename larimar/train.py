@@ -23,7 +23,7 @@ import torch
 from tqdm import tqdm
 
 from larimar import corpus
-from larimar.checkpoint import Checkpoint, save
+from larimar.checkpoint import Checkpoint, load, save
 from larimar.config import PRESETS, LarimarConfig, preset
 from larimar.encoder import freeze_codes
 from larimar.objective import Loss, Objective, loss
@@ -57,14 +57,27 @@ class Schedule:
 class Run:
     """One training run: reader, optimiser, random states, log."""
 
-    def __init__(self, directory: Path, config: LarimarConfig, schedule: Schedule, device: str) -> None:
-        """Load the base decoder, make a trainable reader, and go on from the saved state if there is one."""
+    def __init__(
+        self,
+        directory: Path,
+        config: LarimarConfig,
+        schedule: Schedule,
+        device: str,
+        *,
+        start: Path | None = None,
+    ) -> None:
+        """Load the base decoder, make a trainable reader, and go on from the saved state if there is one.
+
+        A fresh run begins with the weights of the checkpoint `start`, if it is given.
+        """
         self.directory, self.config, self.schedule = directory, config, schedule
         self.objective = Objective(rows=config.rows, ridge=config.ridge)
         directory.mkdir(parents=True, exist_ok=True)
         base, tokenizer = load_decoder(config.decoder, device=device)
         torch.manual_seed(schedule.seed)
         self.reader = Reader(base, tokenizer, config, trainable=True).to(device)
+        if start is not None:
+            self.reader.fill(load(start).tensors)
         self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=0.0)
         self.rng = random.Random(schedule.seed)
         self.noise = torch.Generator(device=device).manual_seed(schedule.seed)
@@ -199,7 +212,7 @@ def sources(arguments: argparse.Namespace) -> corpus.Source:
     """The mixture that the given files allow."""
     texts = [sentence for path in arguments.text for sentence in corpus.sentences(path)]
     if not texts:
-        raise SystemExit("no sentence of 4 to 28 words in the given --text files")
+        raise SystemExit("no sentence of 4 to 40 words in the given --text files")
     parts = [(0.50, corpus.spans(texts))]
     answers = [" ".join(text.split()[-3:]).strip(".!?") for text in texts[:5000]]
     parts += [(0.15, corpus.split_pairs(path)) for path in arguments.split_pairs]
@@ -226,6 +239,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="run directory; an existing run is resumed")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="default")
     parser.add_argument("--steps", type=int, default=Schedule.steps)
+    parser.add_argument("--learning-rate", type=float, default=Schedule.learning_rate)
+    parser.add_argument("--seed", type=int, default=Schedule.seed)
+    parser.add_argument("--start", type=Path, help="begin with the weights of this checkpoint directory")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--export", type=Path, help="write the finished checkpoint here")
     arguments = parser.parse_args()
@@ -233,10 +249,17 @@ def main() -> None:
         signal.signal(stop, signal.default_int_handler)  # both save the state and leave
     torch.set_flush_denormal(True)  # a sharp softmax over the vocabulary is full of them, at 10 x the time
     draw = sources(arguments)
-    run = Run(arguments.run, preset(arguments.preset), Schedule(steps=arguments.steps), arguments.device)
+    run = Run(
+        arguments.run, preset(arguments.preset), _schedule(arguments), arguments.device, start=arguments.start
+    )
     run.train(draw)
     if arguments.export:
         run.export(arguments.export, {"corpora": _corpora(arguments)})
+
+
+def _schedule(arguments: argparse.Namespace) -> Schedule:
+    """The schedule that the command line asks for."""
+    return Schedule(steps=arguments.steps, learning_rate=arguments.learning_rate, seed=arguments.seed)
 
 
 def _corpora(arguments: argparse.Namespace) -> list[str]:
