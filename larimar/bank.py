@@ -22,8 +22,8 @@ from torch import Tensor
 from larimar.config import LarimarConfig
 from larimar.encoder import CODE_BITS
 from larimar.errors import DuplicateFact, InvalidInput, UnknownFact
+from larimar.index import ScopeIndex, Stored
 from larimar.memory import VALUE_BITS, Memory, hashed_keys
-from larimar.scope import ScopeIndex, Stored
 
 KINDS = ("fact", "tombstone")
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from larimar.scope import Embedder, ScopeDetector, ScopeIndex, folded, mask_names, sentences_of
+from larimar.index import ScopeIndex
+from larimar.scope import Embedder, ScopeDetector, folded, mask_names, sentences_of
 from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
 
 
