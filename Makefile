@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve test lint bench-counterfact train clean
+.PHONY: help venv demo serve test lint bench-counterfact bench-summary train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -28,6 +28,9 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter
 
 bench-counterfact: $(READY)  ## the paper's CounterFact table on this machine
 	$(BIN)/python -m benchmarks.counterfact $(ARGS)
+
+bench-summary: $(READY)  ## docs/benchmarks.md from benchmarks/results
+	$(BIN)/python -m benchmarks.summary
 
 train: $(READY)  ## train the reader anew (ARGS="--text passages.txt --run runs/mine")
 	$(BIN)/python -m larimar.train $(ARGS)

@@ -1,21 +1,94 @@
-"""Where benchmark figures go, and what they were measured on."""
+"""Where benchmark figures go, what they were measured on, and how a stopped run goes on.
+
+Every result file names its `rows`: what was measured next to the paper's number, the target and, where there
+is one, the base decoder's number. `python -m benchmarks.summary` makes `docs/benchmarks.md` of them.
+"""
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from larimar.checkpoint import MANIFEST, default_directory
 
 RESULTS = Path(__file__).parent / "results"
 
+Figure = float | str | None
 
-def write_result(name: str, result: dict[str, object]) -> Path:
-    """Write `results/NAME.json`; returns its path."""
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `docs/benchmarks.md`. A figure is a number or a short text; None where there is none."""
+
+    name: str
+    paper: Figure
+    reach: Figure
+    """the target, such as «≥ 96»"""
+    measured: Figure
+    base: Figure = None
+    """the same of the base decoder"""
+
+
+def write_result(
+    name: str, result: dict[str, object], *, rows: Sequence[Row], command: str, directory: Path = RESULTS
+) -> Path:
+    """Write `NAME.json`; returns its path. `command`: how to repeat it, such as `make bench-zsre`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{name}.json"
+    whole = {**result, "command": command, "rows": [asdict(row) for row in rows], **environment()}
+    path.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def parser(module: str, about: str) -> argparse.ArgumentParser:
+    """Arguments that every benchmark takes: the checkpoint, and where the result goes."""
+    made = argparse.ArgumentParser(prog=f"python -m {module}", description=about.split("\n")[0])
+    made.add_argument("--checkpoint", type=Path, help="a checkpoint directory; default: the shipped one")
+    made.add_argument("--results", type=Path, default=RESULTS, help="directory of the result file")
+    return made
+
+
+class Journal:
+    """What a long run has done so far, one JSON a line beside its result, so that a stopped run goes on."""
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        """Take up the file at `path` when it was made with the same `settings`, else begin a new one."""
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        whole = [json.loads(line) for line in lines if line.endswith("}")]
+        self.rows: list[dict[str, Any]] = whole[1:] if whole and whole[0] == settings else []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [settings, *self.rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+
+    def append(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Add rows; they are on the disk when this returns."""
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
+        self.rows += rows
+
+    def close(self) -> None:
+        """Remove the file: the result holds what it held."""
+        self._path.unlink()
+
+
+def checkpoint_digest(directory: Path | None) -> str:
+    """SHA-256 (hex) of a checkpoint's manifest, which names its weights; None is the shipped checkpoint."""
+    return file_digest((directory or default_directory()) / MANIFEST)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def environment() -> dict[str, object]:
