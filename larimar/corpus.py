@@ -100,11 +100,15 @@ def question_pairs(path: Path) -> Source:
 
 
 def template_pairs(path: Path, texts: list[str], answers: list[str]) -> Source:
-    """Question templates by property, filled with names found in `texts`: asked in another template's words."""
+    """Question templates by property, filled with names found in `texts`: asked in another template's words.
+
+    Half of the time declarative forms of the same questions take part.
+    """
     groups, names, ask = named_templates(path, texts)
+    declared = [(group + forms) for group in groups if (forms := declarative_forms(group))]
 
     def draw(rng: random.Random) -> Example:
-        name, group = rng.choice(names), rng.choice(groups)
+        name, group = rng.choice(names), rng.choice(declared if declared and rng.random() < 0.5 else groups)
         first, second = (ask(template, name) for template in rng.sample(group, 2))
         return _asked(rng, first, second, rng.choice(answers))
 
@@ -118,6 +122,14 @@ def named_templates(
     rows = json.loads(path.read_text(encoding="utf-8"))
     groups = [[(t["left"].strip(), t["right"].strip()) for t in row["templates"]] for row in rows]
     return [group for group in groups if len(group) > 1], _names(texts), _question
+
+
+def declarative_forms(group: list[Template]) -> list[Template]:
+    """«What is the Y of X?» also as «The Y of X is» and «X's Y is», each once."""
+    asked = (re.fullmatch(r"(?:what|which|who) (?:is|was|are|were) the (.+) of", left, re.IGNORECASE)
+             for left, right in group if right == "?")  # fmt: skip
+    things = dict.fromkeys(match.group(1) for match in asked if match)
+    return [form for thing in things for form in ((f"the {thing} of", "is"), ("", f"'s {thing} is"))]
 
 
 def mixture(sources: list[tuple[float, Source]], distractors: list[str], share: float = 0.4) -> Source:
@@ -156,7 +168,8 @@ def _tombstone(prompt: str, asked: str) -> Example:
 def _question(template: Template, name: str) -> str:
     """A filled template with a capital letter."""
     left, right = template
-    text = f"{left} {name}{'' if right[:1] in '?.,' else ' '}{right}".strip()
+    gap = "" if right[:1] in "?.,'" else " "
+    text = f"{left} {name}{gap}{right}".strip()
     return text[:1].upper() + text[1:]
 
 

@@ -213,13 +213,13 @@ def sources(arguments: argparse.Namespace) -> corpus.Source:
     texts = [sentence for path in arguments.text for sentence in corpus.sentences(path)]
     if not texts:
         raise SystemExit("no sentence of 4 to 40 words in the given --text files")
-    parts = [(0.50, corpus.spans(texts))]
+    parts = [(0.40, corpus.spans(texts))]
     answers = [" ".join(text.split()[-3:]).strip(".!?") for text in texts[:5000]]
     parts += [(0.15, corpus.split_pairs(path)) for path in arguments.split_pairs]
     for path in arguments.questions:
         parts.append((0.20, corpus.question_pairs(path)))
         answers = [record["answers"][0] for record in json.loads(path.read_text()) if record["answers"]]
-    parts += [(0.15, corpus.template_pairs(path, texts, answers)) for path in arguments.templates]
+    parts += [(0.25, corpus.template_pairs(path, texts, answers)) for path in arguments.templates]
     return corpus.mixture(parts, texts)
 
 

@@ -65,3 +65,11 @@ def test_a_share_of_the_queries_follow_an_unrelated_sentence() -> None:
     queries = [e.query for e in draws(source)]
     assert set(queries) == {"q", "Rain fell. q"}
     assert 60 < queries.count("q") < 140
+
+
+def test_questions_for_a_property_become_declarative_forms() -> None:
+    group = [("What is the native language of", "?"), ("Which language does", "speak?")]
+    assert corpus.declarative_forms(group) == [
+        ("the native language of", "is"),
+        ("", "'s native language is"),
+    ]
