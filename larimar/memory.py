@@ -96,6 +96,11 @@ class Memory:
         """M (K, C) float64, the least-squares solution of Eq. 5-6 with the ridge."""
         return torch.cholesky_solve(self._cross_float, self._factor)
 
+    @property
+    def cross(self) -> Tensor:
+        """B (K, C) int64 in units of 2^-39, for the joint read (`larimar.joint`); not to be changed."""
+        return self._cross
+
     def copy(self) -> Memory:
         """An independent memory in the same state."""
         twin = Memory(self.rows, self.latent_dim, ridge=self.ridge, capacity=self.capacity)
