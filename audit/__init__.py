@@ -11,4 +11,8 @@ database, and is useful to people who do not run our memory at all. One audit, i
     statistics.py  exact bounds                             verdict.py  pass, fail or inconclusive, and why
     report.py      the JSON record                          page.py     the page for people (picture.py,
     wording.py)
+
+And what makes a report hold up: statement.py (what is stated), certificate.py (signed, with its place in the log),
+envelope.py and keys.py (Ed25519 in DSSE), log.py and merkle.py (the event log's proofs), verification.py (says what
+is and is not shown), verify_alone.py (the same without this package).
 """

@@ -15,3 +15,11 @@ class PhaseMismatch(AuditError):
 
 class ReportInvalid(AuditError):
     """A report does not follow the schema, or says something its own numbers do not."""
+
+
+class KeyProblem(AuditError):
+    """A signing key is missing, expired or unreadable; the message says what to do."""
+
+
+class CertificateInvalid(AuditError):
+    """A certificate or signed tree head does not hold; the message says at which check."""
