@@ -23,3 +23,15 @@ class KeyProblem(AuditError):
 
 class CertificateInvalid(AuditError):
     """A certificate or signed tree head does not hold; the message says at which check."""
+
+
+class AttackImpossible(AuditError):
+    """The target does not offer what the attack needs (open weights, its state)."""
+
+
+class TranscriptTampered(AuditError):
+    """A record of samples does not carry the digests that its own lines give, or is of another audit."""
+
+
+class AuditCancelled(AuditError):
+    """The audit was told to stop; what was sampled so far is kept."""

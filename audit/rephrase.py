@@ -22,10 +22,15 @@ Similarity = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
 
 
 class Phrasing(NamedTuple):
-    """A prompt in other words, and who made it («certify templates», «model»)."""
+    """A prompt in other words, and who made it («certify templates», «model»).
+
+    `temperature` None: the audit's own. `given`: the part of the answer that the prompt gives away.
+    """
 
     text: str
     source: str
+    temperature: float | None = None
+    given: str = ""
 
 
 class Rephraser(Protocol):

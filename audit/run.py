@@ -1,118 +1,138 @@
-"""Runs one phase of an audit: puts the probes to a target, judges what comes back, counts.
+"""Runs one phase of an audit: puts the probes to a target in batches, judges what comes back, counts.
 
-The counts (`PhaseResult`) hold no text. The texts go into the `Transcript`, which the caller encrypts.
-A detector that raises makes a sample `unscored`; a target that raises ends the phase, so that the job can try
-again.
+The counts (`PhaseResult`) hold no text. The texts go into the `Transcript`, which the caller encrypts, and,
+batch by batch, into a `Journal`, from which a stopped phase goes on. A detector that raises makes a sample
+`unscored`; a target that raises ends the phase, so that the job can try again.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import groupby
 
-from audit.attacks import Attack, Probe, ProbeSet, make_probes
+from audit.attacks.base import Attack, Probe, ProbeSet, make_probes
 from audit.detect import Detector, Outcome
+from audit.errors import AuditCancelled
 from audit.facts import AuditFact
+from audit.journal import Journal, MemoryLog
 from audit.results import FactResult, PhaseName, PhaseResult, ProbeResult
 from audit.target import Sampling, Target
+from audit.transcript import Transcript, TranscriptLine
 
 BATCH = 16  # prompts a call; fixed, because a target's random numbers may depend on it
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class TranscriptLine:
-    """One sample in plain text: personal data, to be encrypted by whoever keeps it."""
-
-    phase: str
-    fact_id: str
-    source: str
-    prompt: str
-    output: str
-    outcome: Outcome
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """Everything that was asked and answered in a phase."""
-
-    lines: tuple[TranscriptLine, ...]
-
-    def to_bytes(self) -> bytes:
-        """JSON lines, UTF-8."""
-        return "".join(json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in self.lines).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Transcript:
-        """Read what `to_bytes` wrote."""
-        return cls(tuple(TranscriptLine(**json.loads(line)) for line in data.decode().split("\n") if line))
-
-    def prompts(self) -> list[str]:
-        """Every prompt that was asked, once, in order: the `exclude` of the next round."""
-        return list(dict.fromkeys(line.prompt for line in self.lines))
-
-    def leaking(self) -> dict[str, list[str]]:
-        """The prompts that got an answer out, by fact id: what a repair learns from."""
-        found: dict[str, list[str]] = {}
-        for line in self.lines:
-            if line.outcome == "leaked" and line.prompt not in found.setdefault(line.fact_id, []):
-                found[line.fact_id].append(line.prompt)
-        return found
-
-
-@dataclass
-class _Tally:
-    """Counts of the probes of one fact, while they come in."""
-
-    probes: list[ProbeResult]
-    failures: int = 0
-
-
-def _batches(probes: Sequence[Probe]) -> Iterator[tuple[int, tuple[Probe, ...]]]:
-    stream = iter(probes)
+def _batches(probes: Sequence[Probe]) -> Iterator[tuple[int, Sequence[Probe]]]:
+    """Slices of at most BATCH probes that share a temperature, with the place of their first."""
     start = 0
-    while batch := tuple(islice(stream, BATCH)):
-        yield start, batch
-        start += len(batch)
+    for _, alike in groupby(probes, key=lambda probe: probe.temperature):
+        size = sum(1 for _ in alike)
+        for at in range(start, start + size, BATCH):
+            yield at, probes[at : min(at + BATCH, start + size)]
+        start += size
 
 
-def _judge(detector: Detector, fact: AuditFact, prompt: str, output: object) -> tuple[Outcome, bool]:
-    """Return the outcome of one sample, and whether the detector failed on it."""
-    if not isinstance(output, str):
-        return "unscored", False
-    try:
-        outcome = detector.judge(fact, prompt, output)
-    except Exception:  # a detector may be anything; what it cannot judge must never count as clean
-        return "unscored", True
-    return (outcome, False) if outcome in ("leaked", "clean", "unscored") else ("unscored", True)
+@dataclass(frozen=True)
+class _Phase:
+    """What stays the same during a phase."""
+
+    name: PhaseName
+    target: Target
+    attack: Attack
+    detector: Detector
+    sampling: Sampling
+    seed: int
+    probes: ProbeSet
+    facts: dict[str, AuditFact]
+
+    def header(self) -> dict[str, object]:
+        """What a journal must say to be taken up again."""
+        return {
+            "phase": self.name,
+            "target": self.target.name,
+            "detector": self.detector.name,
+            "seed": self.seed,
+            "sampling": self.sampling.model_dump(mode="json"),
+            "attack": self.probes.attack,
+            "probes": hashlib.sha256(self.probes.model_dump_json().encode()).hexdigest(),
+        }
+
+    def draw(self, start: int, batch: Sequence[Probe]) -> list[TranscriptLine]:
+        """Ask one batch and judge it; samples that never came are unscored."""
+        asked = [(probe, self.facts[probe.fact_id]) for probe in batch]
+        heat = batch[0].temperature
+        sampling = self.sampling if heat is None else self.sampling.model_copy(update={"temperature": heat})
+        answers: list[list[str]] = self.attack.ask(self.target, asked, sampling, self.seed + start)
+        answers = [*answers, *[[] for _ in range(len(batch) - len(answers))]]
+        lines = []
+        for offset, (probe, outputs) in enumerate(zip(batch, answers, strict=False)):
+            drawn: list[object] = [*outputs[: self.probes.samples]]
+            drawn += [None] * (self.probes.samples - len(drawn))
+            lines += [self._line(start + offset, probe, output) for output in drawn]
+        return lines
+
+    def _line(self, number: int, probe: Probe, output: object) -> TranscriptLine:
+        outcome, failed = self._judged(probe, output)
+        said = output if isinstance(output, str) else ""
+        return TranscriptLine(
+            self.name, probe.fact_id, probe.source, probe.prompt, said, outcome, number,
+            drawn=isinstance(output, str), failed=failed,
+        )  # fmt: skip
+
+    def _judged(self, probe: Probe, output: object) -> tuple[Outcome, bool]:
+        """The outcome of one sample, and whether the detector failed on it."""
+        if not isinstance(output, str):
+            return "unscored", False
+        try:
+            outcome = self.attack.judge(self.detector, self.facts[probe.fact_id], probe, output)
+        except Exception:  # a detector may be anything; what it cannot judge must never count as clean
+            return "unscored", True
+        return (outcome, False) if outcome in ("leaked", "clean", "unscored") else ("unscored", True)
 
 
-def _score(
-    phase: str, probe: Probe, fact: AuditFact, outputs: Sequence[object], samples: int, detector: Detector
-) -> tuple[ProbeResult, list[TranscriptLine], int]:
-    """Judge the samples of one probe; samples that never came are unscored."""
-    drawn = [*outputs[:samples], *[None] * (samples - len(outputs))]
-    judged = [_judge(detector, fact, probe.prompt, output) for output in drawn]
-    outcomes = [outcome for outcome, _ in judged]
-    empty = sum(
-        isinstance(output, str) and not output.strip() and outcome == "clean"
-        for output, outcome in zip(drawn, outcomes, strict=True)
-    )
-    result = ProbeResult(
-        identifies_subject=probe.identifies_subject,
-        source=probe.source,
-        samples=samples,
-        leaked=outcomes.count("leaked"),
-        unscored=outcomes.count("unscored"),
-        empty=empty,
-    )
-    lines = [
-        TranscriptLine(phase, fact.id, probe.source, probe.prompt, str(output or ""), outcome)
-        for output, outcome in zip(drawn, outcomes, strict=True)
-    ]
-    return result, lines, sum(failed for _, failed in judged)
+def _counted(asked: ProbeSet, lines: Sequence[TranscriptLine]) -> dict[str, list[ProbeResult]]:
+    """Probe results by fact id, in the order of the probes."""
+    by_probe: dict[int, list[TranscriptLine]] = {}
+    for line in lines:
+        by_probe.setdefault(line.probe, []).append(line)
+    found: dict[str, list[ProbeResult]] = {}
+    for number, probe in enumerate(asked.probes):
+        mine = by_probe.get(number, [])
+        outcomes = [line.outcome for line in mine]
+        found.setdefault(probe.fact_id, []).append(
+            ProbeResult(
+                identifies_subject=probe.identifies_subject,
+                source=probe.source,
+                samples=len(mine),
+                leaked=outcomes.count("leaked"),
+                unscored=outcomes.count("unscored"),
+                empty=sum(line.empty for line in mine),
+            )
+        )
+    return found
+
+
+def _sampled(
+    phase: _Phase, journal: Journal, progress: Progress | None, stop: Callable[[], bool]
+) -> Iterator[TranscriptLine]:
+    """The lines of all batches: read back where the journal has them, asked where not."""
+    journal.begin(phase.header())
+    total = len(phase.probes.probes)
+    for start, batch in _batches(phase.probes.probes):
+        kept = journal.replay(len(batch) * phase.probes.samples)
+        if kept is not None:
+            yield from (TranscriptLine(**line) for line in kept)
+        else:
+            if stop():
+                raise AuditCancelled(f"stopped after {start} of {total} probes")
+            lines = phase.draw(start, batch)
+            journal.append([asdict(line) for line in lines])
+            yield from lines
+        if progress is not None:
+            progress(start + len(batch), total)
 
 
 def run_phase(
@@ -126,33 +146,20 @@ def run_phase(
     seed: int = 0,
     probes: ProbeSet | None = None,
     progress: Progress | None = None,
+    journal: Journal | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[PhaseResult, Transcript]:
-    """Attack one target. Hand the same `probes` to every phase; when absent they are made here."""
+    """Attack one target. Hand the same `probes` to every phase; when absent they are made here.
+
+    With a `journal` a phase that was stopped (a crash, `stop`, an error of the target) goes on behind its last
+    whole batch. Raises AttackImpossible, AuditCancelled, TranscriptTampered, and what the target raises.
+    """
+    attack.check(target)
     asked = probes if probes is not None else make_probes(facts, attack, seed, max_tokens=sampling.max_tokens)
-    tallies = {fact.id: _Tally([]) for fact in facts}
     by_id = {fact.id: fact for fact in facts}
-    lines: list[TranscriptLine] = []
-    for start, batch in _batches(asked.probes):
-        drawn = target.sample(
-            [probe.prompt for probe in batch],
-            samples=asked.samples,
-            max_tokens=sampling.max_tokens,
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            seed=seed + start,
-        )
-        padded = [*drawn, *[[] for _ in range(len(batch) - len(drawn))]]
-        for probe, outputs in zip(batch, padded, strict=False):
-            tally = tallies[probe.fact_id]
-            scored, said, failures = _score(
-                name, probe, by_id[probe.fact_id], outputs, asked.samples, detector
-            )
-            tally.probes.append(scored)
-            tally.failures += failures
-            lines += said
-        if progress is not None:
-            progress(start + len(batch), len(asked.probes))
-    refused = dict(asked.refused)
+    phase = _Phase(name, target, attack, detector, sampling, seed, asked, by_id)
+    lines = tuple(_sampled(phase, journal or Journal(MemoryLog()), progress, stop))
+    counted, refused = _counted(asked, lines), dict(asked.refused)
     result = PhaseResult(
         name=name,
         target=target.name,
@@ -163,11 +170,11 @@ def run_phase(
         temperature=sampling.temperature,
         top_k=sampling.top_k,
         facts=tuple(
-            FactResult(fact_id=key, refused=refused.get(key, ""), probes=tuple(tally.probes))
-            for key, tally in tallies.items()
+            FactResult(fact_id=key, refused=refused.get(key, ""), probes=tuple(counted.get(key, ())))
+            for key in by_id
         ),
         rephraser_failures=asked.rephraser_failures,
         missing_probes=asked.missing,
-        detector_failures=sum(tally.failures for tally in tallies.values()),
+        detector_failures=sum(line.failed for line in lines),
     )
-    return result, Transcript(tuple(lines))
+    return result, Transcript(lines)

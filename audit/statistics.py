@@ -2,7 +2,7 @@
 
 Clopper-Pearson (1934) throughout: an interval that never promises more than the data hold, also at zero leaks
 (0 of 20 gives 13.9 %, not «0 ± 0»). leak@k is the unbiased pass@k estimator (Chen et al. 2021) read as
-leakage.
+leakage. Clustered samples are in `audit.clusters`, repeated looks in `audit.eprocess`.
 """
 
 from collections.abc import Sequence
@@ -68,6 +68,30 @@ def leak_at_k_curve(counts: Sequence[tuple[int, int]]) -> list[float]:
         return []
     longest = min(total for total, _ in counts)
     return [sum(leak_at_k(n, c, k) for n, c in counts) / len(counts) for k in range(1, longest + 1)]
+
+
+def leak_at_k_bound(upper: float, k: int) -> float:
+    """What a bound of one attempt promises of k independent ones: 1 - (1 - upper)^k.
+
+    0 of 300 clean attempts still leave leak@20 at 18 % and leak@100 at 63 %.
+    """
+    if not 0.0 <= upper <= 1.0 or k < 1:
+        raise ValueError("need a bound between 0 and 1 and at least one attempt")
+    return 1.0 - (1.0 - upper) ** k
+
+
+def corrected_upper(upper: float, sensitivity: float) -> float:
+    """A bound that allows for leaks that the detector misses: upper / sensitivity, at most 1."""
+    if not 0.0 < sensitivity <= 1.0:
+        raise ValueError("sensitivity must lie above 0 and at most at 1")
+    return min(1.0, upper / sensitivity)
+
+
+def simultaneous_upper(leaked: int, total: int, statements: int, confidence: float = 0.95) -> float:
+    """Upper bound when `statements` bounds shall all hold at once (Bonferroni)."""
+    if statements < 1:
+        raise ValueError("need at least one statement")
+    return clopper_pearson_upper(leaked, total, 1.0 - (1.0 - confidence) / statements)
 
 
 def intraclass_correlation(counts: Sequence[tuple[int, int]]) -> float | None:

@@ -9,7 +9,8 @@ from audit.attacks import RephraseAttack, make_probes
 from audit.detect import ExactDetector
 from audit.facts import AuditFact
 from audit.results import PhaseResult
-from audit.run import BATCH, Transcript, run_phase
+from audit.run import BATCH, run_phase
+from audit.transcript import Transcript
 from tests.audit.fakes import Leaky, facts
 
 ATTACK = RephraseAttack()

@@ -12,11 +12,14 @@ from audit.statistics import (
     clopper_pearson_interval,
     clopper_pearson_lower,
     clopper_pearson_upper,
+    corrected_upper,
     design_effect,
     intraclass_correlation,
     leak_at_k,
+    leak_at_k_bound,
     leak_at_k_curve,
     percent,
+    simultaneous_upper,
     smallest_clean_total,
 )
 
@@ -73,12 +76,34 @@ def test_upper_bound_covers_the_truth_at_least_95_percent_of_the_time(total: int
         assert binom.pmf(np.arange(total + 1), total, truth)[bounds >= truth].sum() >= 0.95 - 1e-9
 
 
-def test_upper_bound_covers_the_truth_in_a_simulation() -> None:
+@pytest.mark.parametrize("total", [20, 59, 299])
+def test_upper_bound_covers_the_truth_in_10_000_simulated_audits(total: int) -> None:
     random = np.random.default_rng(20261123)
-    for truth in (0.01, 0.13, 0.4):
-        drawn = random.binomial(20, truth, size=4000)
-        bounds = {x: clopper_pearson_upper(x, 20) for x in range(21)}
-        assert np.mean([bounds[int(x)] >= truth for x in drawn]) >= 0.94
+    bounds = np.array([clopper_pearson_upper(x, total) for x in range(total + 1)])
+    for truth in (0.003, 0.01, 0.05, 0.13, 0.4):
+        held = (bounds[random.binomial(total, truth, size=10_000)] >= truth).mean()
+        assert held >= 0.95 - 2.6 * np.sqrt(0.95 * 0.05 / 10_000), "nominal, less what 10,000 draws may err"
+
+
+def test_a_clean_audit_promises_little_about_many_attempts() -> None:
+    upper = clopper_pearson_upper(0, 300)
+    assert leak_at_k_bound(upper, 20) == pytest.approx(0.18, abs=0.005)
+    assert leak_at_k_bound(upper, 100) == pytest.approx(0.63, abs=0.005)
+    assert leak_at_k_bound(0.2, 1) == pytest.approx(0.2)
+
+
+def test_leak_at_k_is_unbiased() -> None:
+    random = np.random.default_rng(3)
+    leaked = random.binomial(20, 0.1, size=10_000)
+    table = np.array([leak_at_k(20, int(x), 5) for x in range(21)])
+    assert table[leaked].mean() == pytest.approx(1 - 0.9**5, abs=0.01)
+
+
+def test_many_bounds_at_once_and_a_detector_that_misses_cost_something() -> None:
+    assert percent(simultaneous_upper(0, 1000, 100)) == "0.757\u00a0%"
+    assert simultaneous_upper(0, 59, 1) == clopper_pearson_upper(0, 59)
+    assert corrected_upper(0.045, 0.9) == pytest.approx(0.05)
+    assert corrected_upper(0.9, 0.5) == 1.0
 
 
 @pytest.mark.parametrize(("threshold", "total"), [(0.05, 59), (0.01, 299), (0.15, 19), (0.001, 2995)])

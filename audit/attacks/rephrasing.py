@@ -1,0 +1,58 @@
+"""`rephrase`, the paper's Table 5 (after Patil et al. 2023): 4 rephrasings x 5 samples, a budget of 20 a fact.
+
+A fact has leaked when any sample tells the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, ClassVar
+
+from audit.attacks.base import Attack
+from audit.facts import AuditFact
+from audit.rephrase import Phrasing, Rephraser, TemplateRephraser, acceptable, distinct
+from audit.words import texts
+
+
+@dataclass(frozen=True)
+class RephraseAttack(Attack):
+    """Asks in other words. `exclude`: texts not to be asked again, because a repair learned from them.
+
+    `fallback` stands in where the rephraser raises or says too little; templates never stand in for templates, so
+    an attack from the repair set never borrows from the certification set.
+    """
+
+    key: ClassVar[str] = "rephrase"
+    goal: ClassVar[str] = "Get the answer by asking for it in other words."
+
+    rephraser: Rephraser = field(default_factory=TemplateRephraser)
+    phrasings: int = 4
+    samples: int = 5
+    exclude: Collection[str] = ()
+    fallback: Rephraser = field(default_factory=TemplateRephraser)
+
+    @property
+    def name(self) -> str:
+        """The attack with its budget and its source of phrasings."""
+        return f"rephrase ({self.phrasings} phrasings × {self.samples} samples; {self.rephraser.name})"
+
+    def phrase(self, fact: AuditFact, seed: int) -> tuple[list[Phrasing], bool]:
+        """Return fresh, acceptable phrasings of the fact's prompt, and whether the rephraser failed."""
+        used = {texts(text) for text in self.exclude}
+        wanted = self.phrasings + len(used)
+        failed = False
+        try:
+            made = self.rephraser.rephrase(fact, wanted, seed)
+        except Exception:  # whatever a model-backed rephraser raises, the audit goes on and counts it
+            made, failed = [], True
+        if len(made) < wanted and not isinstance(self.rephraser, TemplateRephraser):
+            made = [*made, *self.fallback.rephrase(fact, wanted, seed)]
+        guarded = fact.with_subject()
+        fresh = (p for p in distinct(made) if acceptable(guarded, p.text) and texts(p.text) not in used)
+        return list(islice(fresh, self.phrasings)), failed
+
+    def parameters(self) -> dict[str, Any]:
+        """Budget and the name of the source; a source that is a model cannot be rebuilt from its name."""
+        return {"phrasings": self.phrasings, "samples": self.samples, "rephraser": self.rephraser.name}

@@ -1,0 +1,42 @@
+"""What a prompt asks for (mother tongue, birthplace, maker …), told by its words (data/relations.toml)."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from audit.facts import AuditFact
+from audit.words import holds
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Clues by which a prompt is recognised, questions that imply its answer, and well-known solved examples."""
+
+    name: str
+    clues: tuple[str, ...]
+    hops: tuple[str, ...]
+    examples: tuple[tuple[str, str], ...]
+
+
+@cache
+def relations() -> dict[str, Relation]:
+    """Every relation by name; `general` stands last and fits everything."""
+    data = tomllib.loads((files("audit") / "data" / "relations.toml").read_text(encoding="utf-8"))
+    return {
+        name: Relation(
+            name, tuple(row["clues"]), tuple(row["hops"]), tuple((a, b) for a, b in row["examples"])
+        )
+        for name, row in data.items()
+    }
+
+
+def relation_of(fact: AuditFact) -> Relation:
+    """The first relation with a clue in the prompt outside the subject's name; else `general`."""
+    around = fact.prompt.replace(fact.subject, " ") if fact.subject else fact.prompt
+    for relation in relations().values():
+        if any(holds(around, clue) for clue in relation.clues):
+            return relation
+    return relations()["general"]
