@@ -12,6 +12,11 @@ from dataclasses import asdict, dataclass, replace
 
 from larimar.errors import InvalidInput
 
+ENCODERS = ("slots",)
+TRAIN_DECODER = ("none", "lora", "full")
+_LATER = {"encoder": "slots", "train_decoder": "lora"}
+"""What the first version did where later fields give a choice."""
+
 
 @dataclass(frozen=True)
 class LarimarConfig:
@@ -35,6 +40,10 @@ class LarimarConfig:
     """Rank of the reader, a LoRA on every attention and MLP projection of the decoder."""
     lora_alpha: int = 32
     """Scale of the reader: alpha / rank."""
+    encoder: str = "slots"
+    """How a text becomes a latent: `slots` of token codes."""
+    train_decoder: str = "lora"
+    """What of the reading decoder is trained: `none`, `lora` or `full`. The base decoder never is."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
@@ -42,6 +51,10 @@ class LarimarConfig:
             raise InvalidInput("slots, slot_dim, rows and lora_rank must be at least 1")
         if not 0 < self.max_load <= 1 or self.ridge <= 0:
             raise InvalidInput("max_load must be in (0, 1] and ridge above 0")
+        if self.train_decoder not in TRAIN_DECODER:
+            raise InvalidInput(f"train_decoder is one of {', '.join(TRAIN_DECODER)}")
+        if self.encoder not in ENCODERS:
+            raise InvalidInput(f"encoder is one of {', '.join(ENCODERS)}")
 
     @property
     def latent_dim(self) -> int:
@@ -54,8 +67,13 @@ class LarimarConfig:
         return int(self.max_load * self.rows)
 
     def config_hash(self) -> str:
-        """SHA-256 (hex) over the sorted JSON of every field."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """SHA-256 (hex) over the sorted JSON of every field.
+
+        A field that came after the first version counts when it differs from what that version did, so
+        that older checkpoints and ledgers keep their hash.
+        """
+        fields = {name: v for name, v in asdict(self).items() if _LATER.get(name) != v}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 PRESETS: dict[str, LarimarConfig] = {

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from larimar.reader import Packed, pack
+from larimar.reader import Condition, Packed, conditioned, pack
 
 _SEQUENCES = 256
 """Sequences decoded side by side."""
@@ -40,8 +40,14 @@ class Query:
     """What one prompt looks like to the decoder."""
 
     tokens: list[int]
-    prefix: Tensor | None = None
-    """soft slots with their delimiters (t, hidden), for the reader"""
+    condition: Condition | None = None
+    """what the memory returned, for the reader"""
+
+    @property
+    def length(self) -> int:
+        """Positions that it takes."""
+        prefix = self.condition.prefix if self.condition else None
+        return len(self.tokens) + (0 if prefix is None else len(prefix))
 
 
 class Decoder:
@@ -50,13 +56,15 @@ class Decoder:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         """`model` in evaluation mode."""
         self.model, self.tokenizer = model, tokenizer
-        self.table = model.get_input_embeddings().weight
+        self._embedding = model.get_input_embeddings()
         self._start = list(tokenizer("").input_ids)
 
-    def query(self, text: str, prefix: Tensor | None = None) -> Query:
-        """Token ids of a prompt, after the tokenizer's own start token if it has one."""
+    def query(self, text: str, condition: Condition | None = None) -> Query:
+        """Token ids of a prompt, after the tokenizer's own start token if it has one and no prefix holds it."""
         ids = self.tokenizer(text, add_special_tokens=False).input_ids
-        return Query([*self._start, *ids] or [self.tokenizer.eos_token_id], prefix)
+        if condition is None or condition.prefix is None:
+            ids = [*self._start, *ids]
+        return Query(ids or [self.tokenizer.eos_token_id], condition)
 
     @torch.inference_mode()
     def generate(self, queries: Sequence[Query], sampling: Sampling) -> list[list[str]]:
@@ -93,13 +101,13 @@ class Decoder:
 
     def _embed(self, query: Query, more: Sequence[int] = ()) -> Tensor:
         """Embeddings (T, hidden) of prefix and tokens."""
-        tokens = self.table[torch.tensor([*query.tokens, *more], device=self.table.device)]
-        return tokens if query.prefix is None else torch.cat([query.prefix.to(tokens.dtype), tokens])
+        device = self._embedding.weight.device
+        tokens = self._embedding(torch.tensor([*query.tokens, *more], device=device))
+        return conditioned(tokens, query.condition)
 
     def _batches(self, queries: Sequence[Query], size: int) -> Iterator[list[int]]:
         """Indices of queries in batches of like length."""
-        length = [len(q.tokens) + (0 if q.prefix is None else len(q.prefix)) for q in queries]
-        order = sorted(range(len(queries)), key=lambda i: (length[i], i))
+        order = sorted(range(len(queries)), key=lambda i: (queries[i].length, i))
         for start in range(0, len(order), size):
             yield order[start : start + size]
 

@@ -21,8 +21,8 @@ from larimar import checkpoint as checkpoints
 from larimar.bank import Bank, Entry
 from larimar.config import LarimarConfig
 from larimar.decoding import Decoder, Query, Sampling
-from larimar.encoder import thaw_codes
-from larimar.errors import FactTooLong, UnknownFact
+from larimar.encoders import build_reader
+from larimar.errors import UnknownFact
 from larimar.reader import Reader
 from larimar.scope import Embedder, ScopeDetector
 from larimar.text import TOMBSTONE, Fact, spaced, statement
@@ -39,33 +39,23 @@ class Weights:
     base: Decoder
     reading: Decoder
     reader: Reader
-    frozen_codes: Tensor
-    """(V, d) int16"""
-    codes: Tensor
-    """(V, d) float32, the same numbers"""
     detector: ScopeDetector
 
     @classmethod
     def load(cls, directory: Path, device: str) -> Weights:
         """Base weights and checkpoint. Raises CheckpointCorrupt, CheckpointMismatch, WeightsUnavailable."""
         saved = checkpoints.load(directory)
-        config, tensors = saved.config, saved.tensors
+        config = saved.config
         base, tokenizer = load_decoder(config.decoder, device=device)
-        reader = Reader(base, tokenizer, config).to(device)
-        reader.fill(tensors)
+        reader = build_reader(base, tokenizer, config).to(device)
+        reader.fill(saved.tensors)
         reader.merge()
-        codes = thaw_codes(tensors["codes"]).to(device)
-        return cls(
-            config, Decoder(base, tokenizer), Decoder(reader.decoder, tokenizer), reader,
-            tensors["codes"], codes, ScopeDetector(Embedder(load_sentence_encoder(config.sentence_encoder, device))),
-        )  # fmt: skip
+        detector = ScopeDetector(Embedder(load_sentence_encoder(config.sentence_encoder, device)))
+        return cls(config, Decoder(base, tokenizer), Decoder(reader.decoder, tokenizer), reader, detector)
 
     def encode(self, text: str) -> Tensor:
-        """Codes (n, d) int16 of a text's tokens. Raises FactTooLong."""
-        ids = self.tokens(spaced(text))
-        if len(ids) > self.config.slots:
-            raise FactTooLong(f"the fact has {len(ids)} tokens; this model holds {self.config.slots} a fact")
-        return self.frozen_codes[torch.tensor(ids)]
+        """The latent (n, d) int16 of a statement. Raises FactTooLong."""
+        return self.reader.quantised(text)
 
     def tokens(self, text: str) -> list[int]:
         """Token ids without special tokens."""
@@ -222,12 +212,22 @@ class Larimar:
         return agreed
 
     def readout_answer(self, fact_id: str) -> str:
-        """The answer part of what the memory returns at a fact's key, as text with its leading space."""
+        """The answer part of what the memory returns at a fact's key, as text with its leading space.
+
+        A pooled latent spells no tokens: a tombstone says its word, a fact is what the reader says greedily.
+        """
         entry = self.bank.entries[fact_id]
-        slots = self.bank.readout([fact_id])[0].to(self.weights.codes.device)
-        occupied = self.weights.reader.encoder.occupied(slots.flatten()[None])[0]
-        ids = self.weights.reader.encoder.nearest_tokens(slots[occupied], self.weights.codes)
-        return self.weights.base.tokenizer.decode(ids[-entry.answer_tokens :])
+        ids = self.weights.reader.spell(self._readout([fact_id])[0])
+        if ids is not None:
+            return self.weights.base.tokenizer.decode(ids[-entry.answer_tokens :])
+        if entry.kind == "tombstone":
+            return spaced(TOMBSTONE)
+        query = self._memory_queries([(entry.scope.texts[0], fact_id)])
+        return self.weights.reading.generate(query, Sampling(greedy=True))[0][0]
+
+    def _readout(self, fact_ids: Sequence[str]) -> Tensor:
+        """Slots (N, S, d) that the memory returns at facts' keys, on the decoder's device."""
+        return self.bank.readout(fact_ids).to(self.weights.reader.log_sigma_w.device)
 
     def _is_constrained(self, fact_id: str) -> bool:
         """Whether only the readout's text may be said."""
@@ -248,16 +248,15 @@ class Larimar:
         return entries
 
     def _memory_queries(self, routed: Sequence[tuple[str, str]]) -> list[Query]:
-        """Decoder queries of prompts with the prefix that the memory returns at each fact's key."""
+        """Decoder queries of prompts under what the memory returns at each fact's key."""
         if not routed:
             return []
         facts = list(dict.fromkeys(fact_id for _, fact_id in routed))
-        slots = self.bank.readout(facts).to(self.weights.codes.device)
-        occupied = self.weights.reader.encoder.occupied(slots.flatten(1))
+        slots, reader = self._readout(facts), self.weights.reader
         with torch.inference_mode():
-            made = self.weights.reader.prefixes(slots, occupied, self.weights.codes)
-        prefix = dict(zip(facts, made, strict=True))
-        return [self.weights.reading.query(spaced(prompt), prefix[fact_id]) for prompt, fact_id in routed]
+            made = reader.conditions(slots, reader.occupied(slots))
+        condition = dict(zip(facts, made, strict=True))
+        return [self.weights.reading.query(spaced(prompt), condition[fact_id]) for prompt, fact_id in routed]
 
     def _by_route(
         self,

@@ -4,10 +4,11 @@
         + alpha ln p(d(e(X)))          autoencoding: decoded straight from the encoder
         - beta KL(q(W) || p(W))        q(W) = N(W0, sigma_W² I), p(W) = N(0, I), sigma_W learned
 
+        + gamma E ln p(X)              pretraining: the trained decoder on generic text, with no memory
+
 The first two are estimated on one batch: each example goes through the memory or, with probability
-`autoencode_share`, around it, so their weights are (1 - share) : share. The fourth term of Eq. (1), the
-pretraining regulariser, is constant here: out of scope the base decoder runs untouched, so no parameter
-that is trained can change it.
+`autoencode_share`, around it, so alpha = share / (1 - share). The last keeps the language of a decoder that
+is trained itself; out of scope the base decoder runs untouched, so with a LoRA it is not needed (gamma = 0).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from larimar.corpus import Example
-from larimar.encoder import SlotEncoder
-from larimar.reader import Reader, pack
+from larimar.errors import InvalidInput
+from larimar.reader import Condition, Reader, conditioned, pack
 from larimar.text import spaced
 
 _CHUNK = 8
@@ -45,6 +46,13 @@ class Objective:
     beta_kl: float = 1e-3
     free_bits: float = 0.5
     """KL per element that costs nothing, in nats"""
+    pretraining: float = 0.0
+    """gamma, the weight of generic text with no memory"""
+
+    def __post_init__(self) -> None:
+        """Refuse weights that Eq. (1) does not have."""
+        if not 0 <= self.autoencode_share < 1 or min(self.beta_kl, self.free_bits, self.pretraining) < 0:
+            raise InvalidInput("autoencode_share must be in [0, 1), the other weights of Eq. (1) at least 0")
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Loss:
     kl: float
     accuracy: float
     """share of target tokens that are the arg max"""
+    pretraining: float
+    """mean cross entropy of the statements with no memory, nats; 0 where its weight is 0"""
 
 
 def read_through_memory(
@@ -93,17 +103,11 @@ def _least_squares_weights(asked: Tensor, keys: Tensor, ridge: float) -> Tensor:
     return torch.linalg.solve(covariance, asked.T).T @ keys.T
 
 
-def background_latents(
-    encoder: SlotEncoder, codes: Tensor, objective: Objective, noise: torch.Generator
-) -> Tensor:
-    """Latents (B, C) of random tokens, as many as fill the memory to a load drawn for this episode."""
+def background_count(objective: Objective, noise: torch.Generator) -> int:
+    """How many other facts fill an episode's memory: its load is drawn log-uniformly."""
     low, high = math.log(objective.episode), math.log(objective.largest_load * objective.rows)
-    share = torch.rand(1, generator=noise, device=codes.device).item()
-    count = round(math.exp(low + share * (high - low))) - objective.episode
-    lengths = torch.randint(5, encoder.slots // 2, (count, 1), generator=noise, device=codes.device)
-    tokens = torch.randint(len(codes), (count, encoder.slots // 2), generator=noise, device=codes.device)
-    mask = torch.arange(encoder.slots // 2, device=codes.device) < lengths
-    return encoder.encode(tokens, mask.float(), codes.detach())
+    share = torch.rand(1, generator=noise, device=noise.device).item()
+    return max(0, round(math.exp(low + share * (high - low))) - objective.episode)
 
 
 def address_divergence(sigma_w: Tensor, rows: int, free_bits: float) -> Tensor:
@@ -114,71 +118,78 @@ def address_divergence(sigma_w: Tensor, rows: int, free_bits: float) -> Tensor:
 
 def loss(reader: Reader, batch: list[Example], objective: Objective, noise: torch.Generator) -> Loss:
     """Eq. (1) on a batch whose length is a multiple of `objective.episode`."""
-    encoder, device = reader.encoder, reader.opening.device
-    codes, sigma_w = encoder.current_codes(), reader.log_sigma_w.exp()
-    latents, occupied = encode_batch(encoder, reader.tokenizer, [e.written for e in batch], codes)
+    written = [example.written for example in batch]
+    latents, occupied = reader.encode_batch(written)
+    sigma_w = reader.log_sigma_w.exp()
     read = torch.cat(
-        [
-            read_through_memory(
-                part, sigma_w, objective, noise, background_latents(encoder, codes, objective, noise)
-            )
-            for part in latents.split(objective.episode)
-        ]
+        [_read(reader, part, sigma_w, objective, noise) for part in latents.split(objective.episode)]
     )
-    around = torch.rand(len(batch), 1, generator=noise, device=device) < objective.autoencode_share
-    slots = torch.where(around, latents, read).unflatten(1, (encoder.slots, encoder.slot_dim))
-    logits, labels = _decode(reader, batch, reader.prefixes(slots, occupied, codes))
+    draw = torch.rand(len(batch), 1, generator=noise, device=latents.device)
+    decoded = torch.where(draw < objective.autoencode_share, latents, read)
+    slots = decoded.unflatten(1, (reader.config.slots, reader.config.slot_dim))
+    logits, labels = _decode(reader, batch, reader.conditions(slots, occupied))
     text = F.cross_entropy(logits, labels)
     kl = address_divergence(sigma_w, objective.rows, objective.free_bits)
+    total = text + objective.beta_kl * kl
+    pretraining = _without_memory(reader, written) if objective.pretraining else torch.zeros(())
+    if objective.pretraining:
+        total = total + objective.pretraining * pretraining
     accuracy = (logits.argmax(dim=-1) == labels).float().mean()
-    return Loss(text + objective.beta_kl * kl, text.item(), kl.item(), accuracy.item())
+    return Loss(total, text.item(), kl.item(), accuracy.item(), pretraining.item())
 
 
-def encode_batch(
-    encoder: SlotEncoder, tokenizer: object, texts: list[str], codes: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Latents (N, C) and occupied slots (N, S) of statements, cut at S tokens."""
-    ids = [_ids(tokenizer, spaced(text))[: encoder.slots] for text in texts]
-    tokens = torch.zeros(len(ids), encoder.slots, dtype=torch.int64)
-    mask = torch.zeros(len(ids), encoder.slots)
-    for i, row in enumerate(ids):
-        tokens[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), 1.0
-    tokens, mask = tokens.to(codes.device), mask.to(codes.device)
-    return encoder.encode(tokens, mask, codes), mask.bool()
+def _read(
+    reader: Reader, latents: Tensor, sigma_w: Tensor, objective: Objective, noise: torch.Generator
+) -> Tensor:
+    """One episode's latents as a memory with a random load returns them."""
+    others = reader.background(background_count(objective, noise), latents, noise)
+    with torch.autocast(latents.device.type, enabled=False):  # the memory that is served is exact
+        return read_through_memory(latents.float(), sigma_w, objective, noise, others.float())
 
 
-def _decode(reader: Reader, batch: list[Example], prefixes: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _decode(reader: Reader, batch: list[Example], conditions: list[Condition]) -> tuple[Tensor, Tensor]:
     """Logits (n, V) float32 at the target positions and the target tokens (n,), an end token last."""
-    table = reader.encoder.embeddings
+    embed = reader.language_model.get_input_embeddings()
     rows, targets = [], []
-    for example, prefix in zip(batch, prefixes, strict=True):
-        target = [*_ids(reader.tokenizer, spaced(example.target)), reader.tokenizer.eos_token_id]
-        query = _ids(reader.tokenizer, spaced(example.query))
-        tail = torch.tensor(query + target[:-1], device=table.device)
-        rows.append(torch.cat([prefix, table[tail]]))
+    for example, condition in zip(batch, conditions, strict=True):
+        target = [*_ids(reader, example.target), reader.tokenizer.eos_token_id]
+        asked = reader.query_tokens(_ids(reader, example.query), condition)
+        tail = torch.tensor(asked + target[:-1], device=reader.log_sigma_w.device)
+        rows.append(conditioned(embed(tail), condition))
         targets.append(target)
+    return _logits(reader, rows, targets)
+
+
+def _without_memory(reader: Reader, texts: list[str]) -> Tensor:
+    """- ln p(X) a token of texts under the trained decoder with no condition."""
+    embed = reader.language_model.get_input_embeddings()
+    start = reader.start or [reader.tokenizer.eos_token_id]
+    targets = [_ids(reader, text) for text in texts]
+    inputs = [torch.tensor(start + target[:-1], device=reader.log_sigma_w.device) for target in targets]
+    return F.cross_entropy(*_logits(reader, [embed(tokens) for tokens in inputs], targets))
+
+
+def _logits(reader: Reader, rows: list[Tensor], targets: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Logits (n, V) float32 at the last positions of input rows (T_i, hidden) and their targets (n,)."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     chunks = [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
     wanted = torch.cat(
         [_target_states(reader, [rows[i] for i in c], [len(targets[i]) for i in c]) for c in chunks]
     )
-    labels = torch.tensor([token for i in order for token in targets[i]], device=table.device)
-    return reader.decoder.get_base_model().get_output_embeddings()(wanted).float(), labels
+    labels = torch.tensor([token for i in order for token in targets[i]], device=wanted.device)
+    return reader.language_model.get_output_embeddings()(wanted).float(), labels
 
 
 def _target_states(reader: Reader, rows: list[Tensor], counts: list[int]) -> Tensor:
     """Hidden states (n, hidden) at the last `counts` positions of each row, for rows of like length."""
     packed = pack(rows)
-    hidden = (
-        reader.decoder.get_base_model()
-        .base_model(
-            inputs_embeds=packed.embeddings, attention_mask=packed.mask, position_ids=packed.positions
-        )
-        .last_hidden_state
-    )
+    hidden = reader.language_model.base_model(
+        inputs_embeds=packed.embeddings, attention_mask=packed.mask, position_ids=packed.positions,
+        use_cache=False,
+    ).last_hidden_state  # fmt: skip
     return torch.cat([hidden[i, -count:] for i, count in enumerate(counts)])
 
 
-def _ids(tokenizer: object, text: str) -> list[int]:
-    """Token ids without special tokens."""
-    return tokenizer(text, add_special_tokens=False).input_ids  # type: ignore[operator]
+def _ids(reader: Reader, text: str) -> list[int]:
+    """Token ids of a text with its leading space, without special tokens."""
+    return reader.tokenizer(spaced(text), add_special_tokens=False).input_ids

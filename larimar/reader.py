@@ -1,15 +1,16 @@
-"""The memory-conditioned decoder: the base decoder with a LoRA that is there only when the memory is read.
+"""The memory-conditioned decoder: a copy of the base decoder that is told what the memory returned.
 
-Its input is  <opening> soft slots <closing> query : learned delimiters (started from the embeddings of «Fact:»
-and a new line) around the embeddings that the encoder's readout W_M made of the occupied slots. While
-training, `peft` keeps the LoRA beside the frozen weights; for serving it is merged into a copy, so the base
-decoder is another object that no read can touch.
+What is told is a `Condition`, made of a latent by an encoder (`slots`). The copy is
+trained by a LoRA, in full, or not at all (`train_decoder`); while training, `peft` keeps the LoRA beside the
+frozen weights, for serving it is merged. The base decoder is another object that no read can touch.
 """
 
 from __future__ import annotations
 
 import copy
 import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +19,15 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from larimar.config import LarimarConfig
-from larimar.encoder import CODE_BITS, SlotEncoder, thaw_codes
-from larimar.errors import CheckpointMismatch
+from larimar.errors import CheckpointCorrupt, CheckpointMismatch
 
-OPENING, CLOSING = "Fact:", "\nFact:"
-_PROJECTIONS = {  # attention and MLP projections by architecture; others fall back to every linear layer
-    "llama": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-    "gpt2": ["c_attn", "c_proj", "c_fc"],
-}
+
+@dataclass(frozen=True)
+class Condition:
+    """What the decoder is given of one latent."""
+
+    prefix: Tensor | None = None
+    """(t, hidden): embeddings before the query, start tokens included"""
 
 
 @dataclass(frozen=True)
@@ -43,64 +45,132 @@ class Packed:
         return (self.mask.cumsum(dim=1) - 1).clamp_min(0)
 
 
-class Reader(nn.Module):
-    """LoRA, delimiters and the encoder's readout around one base decoder."""
+class Reader(nn.Module, ABC):
+    """A trainable or merged copy of the decoder, the address noise sigma_W, and an encoder's interface."""
 
     def __init__(self, base: Any, tokenizer: Any, config: LarimarConfig, *, trainable: bool = False) -> None:
-        """`base` is copied; with `trainable` the LoRA stays apart and takes gradients in float32."""
+        """`base` is copied; with `trainable` what is trained takes gradients in float32."""
         super().__init__()
         self.config, self.tokenizer = config, tokenizer
-        table = base.get_input_embeddings().weight
-        self.encoder = SlotEncoder(table, config.slots, config.slot_dim)
-        self.opening = nn.Parameter(self._delimiter(table, OPENING))
-        self.closing = nn.Parameter(self._delimiter(table, CLOSING))
+        self.start: list[int] = list(tokenizer("").input_ids)
         self.log_sigma_w = nn.Parameter(torch.tensor(0.1).log())
-        lora = LoraConfig(
-            r=config.lora_rank, lora_alpha=config.lora_alpha, task_type="CAUSAL_LM",
-            target_modules=_PROJECTIONS.get(base.config.model_type, "all-linear"),
-            fan_in_fan_out=base.config.model_type == "gpt2",
-        )  # fmt: skip
-        with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a name that it deprecated
-            warnings.simplefilter("ignore", FutureWarning)
-            self.decoder = get_peft_model(copy.deepcopy(base), lora, autocast_adapter_dtype=trainable)
+        self.decoder = copy.deepcopy(base)
+        if config.train_decoder == "full":
+            self.decoder = self.decoder.to(torch.float32 if trainable else base.dtype).requires_grad_(
+                trainable
+            )
+        if config.train_decoder == "lora":
+            self.decoder = _with_lora(self.decoder, config, trainable)
 
-    def lora_parameters(self) -> dict[str, nn.Parameter]:
-        """The LoRA's own parameters by name."""
-        return {name: p for name, p in self.decoder.named_parameters() if "lora_" in name}
+    @abstractmethod
+    def encode_batch(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Latents (N, C) and occupied slots (N, S) bool of statements, cut at what one latent holds."""
 
-    def fill(self, tensors: dict[str, Tensor]) -> None:
-        """Take over a checkpoint's tensors. Raises CheckpointMismatch when they do not fit."""
-        parameters: dict[str, Tensor] = dict(self.lora_parameters())
-        parameters |= {
-            "opening": self.opening, "closing": self.closing, "log_sigma_w": self.log_sigma_w,
-            "log_beta": self.encoder.log_beta, "codes": self.encoder.raw_codes,
-        }  # fmt: skip
+    @abstractmethod
+    def background(self, count: int, latents: Tensor, noise: torch.Generator) -> Tensor:
+        """Latents (count, C) of other facts, without gradients: what else is in a memory with `latents`."""
+
+    @abstractmethod
+    def conditions(self, slots: Tensor, occupied: Tensor) -> list[Condition]:
+        """What the decoder is given of latents (N, S, d) where `occupied` (N, S)."""
+
+    @abstractmethod
+    def quantised(self, text: str) -> Tensor:
+        """The latent of one statement as (n <= S, d) int16 multiples of 2^-11. Raises FactTooLong."""
+
+    @abstractmethod
+    def occupied(self, slots: Tensor) -> Tensor:
+        """Which slots (N, S) bool of latents (N, S, d) hold something."""
+
+    @abstractmethod
+    def spell(self, slots: Tensor) -> list[int] | None:
+        """The token ids that one latent (S, d) spells, or None where a latent is no sequence of tokens."""
+
+    @abstractmethod
+    def own_parameters(self) -> dict[str, nn.Parameter]:
+        """The encoder's and the condition's parameters by their names in a checkpoint."""
+
+    @abstractmethod
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Trained parameters by learning rate: `main`, `codes` and `scalars`, in a fixed order."""
+
+    def scalars(self) -> dict[str, float]:
+        """Learned single numbers, for the log."""
+        return {"sigma_w": self.log_sigma_w.exp().item()}
+
+    @property
+    def language_model(self) -> Any:
+        """The decoder as a causal LM, without the LoRA's wrapper."""
+        return self.decoder.get_base_model() if hasattr(self.decoder, "get_base_model") else self.decoder
+
+    def query_tokens(self, query: list[int], condition: Condition) -> list[int]:
+        """A query's tokens after the start tokens, unless the condition's prefix has them."""
+        return query if condition.prefix is not None else [*self.start, *query]
+
+    def decoder_parameters(self) -> dict[str, nn.Parameter]:
+        """The decoder's trained parameters by their names in a checkpoint."""
+        named = self.decoder.named_parameters()
+        if self.config.train_decoder == "full":
+            return {f"decoder.{name}": p for name, p in named}
+        return {name: p for name, p in named if "lora_" in name}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps: decoder parameters as bfloat16, the others as they are."""
+        kept = {name: p.detach().bfloat16() for name, p in self.decoder_parameters().items()}
+        kept |= {name: p.detach() for name, p in self.own_parameters().items()}
+        return kept | {"log_sigma_w": self.log_sigma_w.detach()}
+
+    def fill(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over a checkpoint's tensors. Raises CheckpointMismatch when they do not fit, CheckpointCorrupt
+        when they are not finite."""
+        parameters = self.decoder_parameters() | self.own_parameters() | {"log_sigma_w": self.log_sigma_w}
         fits = set(tensors) == set(parameters)
         if not fits or any(p.shape != tensors[name].shape for name, p in parameters.items()):
             raise CheckpointMismatch(
-                f"the checkpoint was trained for another decoder than '{self.config.decoder}' or another size; "
-                f"expected codes for {len(self.encoder.raw_codes)} tokens in steps of 2^-{CODE_BITS}"
+                f"the checkpoint was trained for another decoder than '{self.config.decoder}', another encoder "
+                f"than '{self.config.encoder}' or another size; load it with the configuration it was made with"
             )
+        if not all(t.isfinite().all() for t in tensors.values() if t.is_floating_point()):
+            raise CheckpointCorrupt("the checkpoint has weights that are not finite numbers; get it again")
         with torch.no_grad():
             for name, parameter in parameters.items():
-                saved = tensors[name]
-                parameter.copy_(thaw_codes(saved) if name == "codes" else saved)
+                parameter.copy_(tensors[name])
 
     def merge(self) -> None:
-        """Fold the LoRA into the copied weights: reading then costs what the base decoder costs."""
-        self.decoder = self.decoder.merge_and_unload().eval().requires_grad_(False)
+        """Ready to serve: no gradients, the LoRA folded into the copied weights, so that it costs nothing."""
+        if self.config.train_decoder == "lora":
+            self.decoder = self.decoder.merge_and_unload()
+        self.eval().requires_grad_(False)
 
-    def prefixes(self, slots: Tensor, occupied: Tensor, codes: Tensor) -> list[Tensor]:
-        """Opening, soft slots and closing (T_i, hidden) of latents (N, S, d) where `occupied` (N, S)."""
-        soft = self.encoder.clean_up(slots[occupied], codes)
-        opening, closing = self.opening.to(soft.dtype), self.closing.to(soft.dtype)
-        parts = soft.split(occupied.sum(dim=1).tolist())
-        return [torch.cat([opening, part, closing]) for part in parts]
 
-    def _delimiter(self, table: Tensor, text: str) -> Tensor:
-        """Embeddings (t, hidden) float32 of a delimiter's tokens."""
-        ids = self.tokenizer(text, add_special_tokens=False).input_ids
-        return table[torch.tensor(ids, device=table.device)].detach().float().clone()
+def _with_lora(decoder: Any, config: LarimarConfig, trainable: bool) -> Any:
+    """`decoder` with a LoRA on every linear layer but the output's."""
+    lora = LoraConfig(
+        r=config.lora_rank, lora_alpha=config.lora_alpha, task_type="CAUSAL_LM",
+        target_modules="all-linear", fan_in_fan_out=decoder.config.model_type == "gpt2",
+    )  # fmt: skip
+    with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a name that it deprecated
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(decoder, lora, autocast_adapter_dtype=trainable)
+
+
+def input_table(model: Any) -> Tensor:
+    """The decoder's input embeddings (V, hidden) as its first layer sees them.
+
+    Gemma's embedding layer scales its weights, so it is asked for every token; an ordinary one is shared.
+    """
+    layer = model.get_input_embeddings()
+    if type(layer) is nn.Embedding:
+        return layer.weight.detach()
+    with torch.no_grad():
+        return layer(torch.arange(layer.weight.shape[0], device=layer.weight.device))
+
+
+def conditioned(tokens: Tensor, condition: Condition | None) -> Tensor:
+    """Decoder input (T, hidden) of a query's token embeddings under a condition."""
+    if condition is None or condition.prefix is None:
+        return tokens
+    return torch.cat([condition.prefix.to(tokens.dtype), tokens])
 
 
 def pack(rows: list[Tensor]) -> Packed:

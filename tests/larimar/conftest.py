@@ -7,9 +7,8 @@ import torch
 
 from larimar.checkpoint import Checkpoint, save
 from larimar.config import preset
-from larimar.encoder import freeze_codes
+from larimar.encoders import build_reader
 from larimar.model import Larimar
-from larimar.reader import Reader
 from larimar.weights import load_decoder
 
 
@@ -17,17 +16,13 @@ def export_untrained(directory: Path, name: str = "tiny") -> Path:
     """A checkpoint of an untrained reader whose LoRA is not zero, so that reading differs from the base."""
     config = preset(name)
     base, tokenizer = load_decoder(config.decoder)
-    reader = Reader(base, tokenizer, config, trainable=True)
+    reader = build_reader(base, tokenizer, config, trainable=True)
     noise = torch.Generator().manual_seed(1)
     lora = {
         n: 0.05 * torch.randn(p.shape, generator=noise).bfloat16()
-        for n, p in reader.lora_parameters().items()
+        for n, p in reader.decoder_parameters().items()
     }
-    tensors = {
-        **lora, "codes": freeze_codes(reader.encoder.current_codes()), "opening": reader.opening.detach(),
-        "closing": reader.closing.detach(), "log_beta": reader.encoder.log_beta.detach(),
-        "log_sigma_w": reader.log_sigma_w.detach(),
-    }  # fmt: skip
+    tensors = reader.tensors() | lora
     save(directory, Checkpoint(tensors, config, {"steps": 0}))
     return directory
 

@@ -9,6 +9,7 @@ import pytest
 
 from larimar import Larimar
 from larimar.checkpoint import MANIFEST, WEIGHTS, load, save
+from larimar.config import LarimarConfig
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch
 
 
@@ -72,3 +73,25 @@ def test_a_checkpoint_for_another_decoder_is_refused(copied: Path, tmp_path: Pat
     save(tmp_path / "other", replace(first, config=replace(first.config, decoder="smollm2-135m-instruct")))
     with pytest.raises(CheckpointMismatch, match="another decoder"):
         Larimar.load(tmp_path / "other", device="cpu")
+
+
+def test_weights_that_are_not_finite_are_refused(copied: Path, tmp_path: Path) -> None:
+    first = load(copied)
+    broken = first.tensors | {"opening": first.tensors["opening"] * float("nan")}
+    save(tmp_path / "broken", replace(first, tensors=broken))
+    with pytest.raises(CheckpointCorrupt, match="not finite"):
+        Larimar.load(tmp_path / "broken", device="cpu")
+
+
+def test_a_checkpoint_for_another_way_of_training_is_refused(copied: Path, tmp_path: Path) -> None:
+    first = load(copied)
+    save(tmp_path / "other", replace(first, config=replace(first.config, train_decoder="none")))
+    with pytest.raises(CheckpointMismatch):
+        Larimar.load(tmp_path / "other", device="cpu")
+
+
+def test_a_configuration_of_the_first_version_keeps_its_hash() -> None:
+    """Ledgers and checkpoints are bound to it."""
+    first = "78591102711219250387aa8b5736fc86b39219b62ddb80eea7579bf3a79625c6"
+    assert LarimarConfig().config_hash() == first
+    assert replace(LarimarConfig(), train_decoder="full").config_hash() != first

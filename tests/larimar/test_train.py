@@ -9,8 +9,9 @@ import torch
 
 from larimar import Fact, Larimar, corpus
 from larimar.config import preset
-from larimar.objective import Objective, address_divergence, read_through_memory
-from larimar.train import Run, Schedule
+from larimar.objective import Loss, Objective, address_divergence, loss, read_through_memory
+from larimar.run import Run, Schedule
+from larimar.train import main
 
 TEXT = "\n".join(
     f"The river {name} flows through the town of {town} every single day."
@@ -69,6 +70,106 @@ def test_a_run_of_another_configuration_is_refused(draw: corpus.Source, tmp_path
     run(tmp_path / "run", 1).train(draw)
     with pytest.raises(SystemExit, match="another configuration"):
         Run(tmp_path / "run", preset("tiny", slots=8), Schedule(steps=1), "cpu")
+
+
+def test_a_truncated_state_is_refused(draw: corpus.Source, tmp_path: Path) -> None:
+    run(tmp_path / "run", 1).train(draw)
+    state = tmp_path / "run" / "state.pt"
+    state.write_bytes(state.read_bytes()[:5000])
+    with pytest.raises(SystemExit, match="truncated"):
+        run(tmp_path / "run", 2)
+
+
+def test_a_state_of_the_first_version_goes_on(draw: corpus.Source, tmp_path: Path) -> None:
+    """It knows no later fields of the configuration, and its scalars have no dimension."""
+    run(tmp_path / "run", 1).train(draw)
+    path = tmp_path / "run" / "state.pt"
+    state = torch.load(path, weights_only=False)
+    for name in ("encoder", "train_decoder"):
+        del state["config"][name]
+    torch.save(state, path)
+    assert run(tmp_path / "run", 2).step == 1
+
+
+def test_numbers_that_are_not_finite_end_the_run_and_the_state_stays_good(
+    draw: corpus.Source, tmp_path: Path
+) -> None:
+    broken = run(tmp_path / "run", 3)
+
+    def poison(rng: random.Random) -> corpus.Example:
+        if broken.step == 1:
+            with torch.no_grad():
+                broken.reader.opening[0, 0] = torch.nan
+        return draw(rng)
+
+    with pytest.raises(SystemExit, match="not a finite number"):
+        broken.train(poison)
+    assert broken.step == 1
+    assert all(p.isfinite().all() for name, p in broken.reader.decoder_parameters().items())
+
+
+def test_the_run_directory_says_what_the_run_is(draw: corpus.Source, tmp_path: Path) -> None:
+    run(tmp_path / "run", 1)
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert {"config", "schedule", "objective", "commit", "uncommitted_changes", "versions"} <= set(about)
+    assert about["config"]["decoder"] == "tiny"
+
+
+def example(rng: random.Random) -> corpus.Example:
+    return corpus.Example("The river Aare flows through Bern.", "The river Aare flows", "through Bern.")
+
+
+def measure(directory: Path, objective: Objective, checkpointing: bool = False) -> tuple[Loss, torch.Tensor]:
+    """Loss and the first gradient of one batch."""
+    schedule = Schedule(steps=1, batch=16, precision="fp32", gradient_checkpointing=checkpointing)
+    fresh = Run(directory, preset("tiny"), schedule, "cpu", objective=objective)
+    noise = torch.Generator().manual_seed(0)
+    measured = loss(fresh.reader, [example(fresh.rng)] * 16, fresh.objective, noise)
+    measured.total.backward()
+    gradient = fresh.reader.opening.grad
+    assert gradient is not None
+    return measured, gradient
+
+
+def test_every_term_of_the_objective_has_its_weight(tmp_path: Path) -> None:
+    weights = {"beta_kl": 0.0, "pretraining": 0.0, "free_bits": 0.0}
+    text, _ = measure(tmp_path / "a", Objective(**weights))
+    assert text.total.item() == pytest.approx(text.text)
+    divergence, _ = measure(tmp_path / "b", Objective(**weights | {"beta_kl": 2.0}))
+    assert divergence.total.item() == pytest.approx(text.text + 2.0 * divergence.kl)
+    generic, _ = measure(tmp_path / "c", Objective(**weights | {"pretraining": 0.5}))
+    assert generic.pretraining > 1.0
+    assert generic.total.item() == pytest.approx(text.text + 0.5 * generic.pretraining)
+
+
+def test_gradient_checkpointing_changes_no_gradient(tmp_path: Path) -> None:
+    _, plain = measure(tmp_path / "a", Objective())
+    _, recomputed = measure(tmp_path / "b", Objective(), checkpointing=True)
+    assert torch.allclose(plain, recomputed, atol=1e-6)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00 not text", b"too short"])
+def test_a_text_that_cannot_be_read_is_named(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.txt"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setattr("sys.argv", ["train", "--text", str(path), "--run", str(tmp_path / "run")])
+    with pytest.raises(SystemExit, match=r"mine\.txt|no sentence"):
+        main()
+
+
+def test_questions_in_another_form_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "text.txt").write_text(TEXT)
+    (tmp_path / "questions.json").write_text('[{"question": "?"}]')
+    monkeypatch.setattr(
+        "sys.argv",
+        ["train", "--text", str(tmp_path / "text.txt"), "--questions", str(tmp_path / "questions.json"),
+         "--run", str(tmp_path / "run")],
+    )  # fmt: skip
+    with pytest.raises(SystemExit, match=r"questions\.json"):
+        main()
 
 
 def test_an_exported_checkpoint_loads_and_reads_back(draw: corpus.Source, tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""The picture of a training run, drawn from its log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def draw_losses(directory: Path) -> None:
+    """`loss.png` from `log.jsonl`: loss and accuracy by step, smoothed over ten."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    lines = (directory / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = list({row["step"]: row for row in map(json.loads, lines)}.values())
+    figure, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
+    axis.plot(steps, losses, color="#c4d2de", linewidth=0.8)
+    axis.plot(steps, _smoothed(losses), color="#2f5d8a", linewidth=1.6)
+    axis.set(xlabel="step", ylabel="loss, nats a token (blue)", yscale="log")
+    right = axis.twinx()
+    right.plot(steps, _smoothed([100 * row["accuracy"] for row in rows]), color="#b5543c", linewidth=1.6)
+    right.set(ylabel="target tokens right, % (red)", ylim=(0, 100))
+    figure.savefig(directory / "loss.png", dpi=120)
+    plt.close(figure)
+
+
+def _smoothed(numbers: list[float], window: int = 10) -> list[float]:
+    """The mean of each number and up to `window` - 1 before it."""
+    parts = [numbers[max(0, i + 1 - window) : i + 1] for i in range(len(numbers))]
+    return [sum(part) / len(part) for part in parts]
