@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, replace
 
 from larimar.errors import InvalidInput
 
-ENCODERS = ("slots",)
+ENCODERS = ("slots", "pooled")
 TRAIN_DECODER = ("none", "lora", "full")
-_LATER = {"encoder": "slots", "train_decoder": "lora"}
+_LATER = {"encoder": "slots", "text_encoder": "", "train_decoder": "lora"}
 """What the first version did where later fields give a choice."""
 
 
@@ -41,7 +41,9 @@ class LarimarConfig:
     lora_alpha: int = 32
     """Scale of the reader: alpha / rank."""
     encoder: str = "slots"
-    """How a text becomes a latent: `slots` of token codes."""
+    """How a text becomes a latent: `slots` of token codes, or `pooled`, the paper's one vector."""
+    text_encoder: str = ""
+    """The BERT-like encoder of `pooled`: a Hugging Face id, a local path or the packaged default."""
     train_decoder: str = "lora"
     """What of the reading decoder is trained: `none`, `lora` or `full`. The base decoder never is."""
 
@@ -55,6 +57,10 @@ class LarimarConfig:
             raise InvalidInput(f"train_decoder is one of {', '.join(TRAIN_DECODER)}")
         if self.encoder not in ENCODERS:
             raise InvalidInput(f"encoder is one of {', '.join(ENCODERS)}")
+        if (self.encoder == "pooled") != bool(self.text_encoder) or (self.encoder == "pooled") != (
+            self.slots == 1
+        ):
+            raise InvalidInput("the pooled encoder, and no other, has a text_encoder and one slot")
 
     @property
     def latent_dim(self) -> int:
@@ -78,9 +84,17 @@ class LarimarConfig:
 
 PRESETS: dict[str, LarimarConfig] = {
     "default": LarimarConfig(),
+    "paper": LarimarConfig(
+        decoder="gpt2-large", encoder="pooled", text_encoder="bert-large-cased", slots=1, slot_dim=768,
+        train_decoder="full",
+    ),
     "tiny": LarimarConfig(decoder="tiny", slots=16, slot_dim=16, rows=32, lora_rank=4, lora_alpha=8),
-}
-"""`default` is what the shipped checkpoint uses; `tiny` is randomly initialised and serves tests."""
+    "tiny-pooled": LarimarConfig(
+        decoder="tiny", encoder="pooled", text_encoder="tiny", slots=1, slot_dim=32, rows=32, lora_rank=4,
+        lora_alpha=8,
+    ),
+}  # fmt: skip
+"""`default` is what the shipped checkpoint uses; `paper` is Larimar-1.3B; `tiny…` are random and serve tests."""
 
 
 def preset(name: str, **changes: object) -> LarimarConfig:

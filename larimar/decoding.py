@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from larimar.prefix import extra_pair
 from larimar.reader import Condition, Packed, conditioned, pack
 
 _SEQUENCES = 256
@@ -73,7 +74,7 @@ class Decoder:
         results: list[list[str]] = [[] for _ in queries]
         for number, rows in enumerate(self._batches(queries, max(1, _SEQUENCES // copies))):
             noise = torch.Generator().manual_seed(sampling.seed * 1_000_003 + number)
-            tokens = self._continue(pack([self._embed(queries[i]) for i in rows]), copies, sampling, noise)
+            tokens = self._continue(self._pack([queries[i] for i in rows]), copies, sampling, noise)
             texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
             for place, i in enumerate(rows):
                 results[i] = texts[place * copies : (place + 1) * copies] * (sampling.samples // copies)
@@ -82,7 +83,7 @@ class Decoder:
     @torch.inference_mode()
     def next_logits(self, query: Query) -> Tensor:
         """Logits (V,) of the first token after one query, computed alone."""
-        return self._logits(self._forward(pack([self._embed(query)])).last_hidden_state[:, -1])[0]
+        return self._logits(self._forward(self._pack([query])).last_hidden_state[:, -1])[0]
 
     @torch.inference_mode()
     def log_likelihoods(self, queries: Sequence[Query], targets: Sequence[str]) -> list[float]:
@@ -90,7 +91,7 @@ class Decoder:
         ids = [self.tokenizer(t, add_special_tokens=False).input_ids for t in targets]
         results = [0.0] * len(queries)
         for rows in self._batches(queries, 64):
-            packed = pack([self._embed(queries[i], ids[i][:-1]) for i in rows])
+            packed = self._pack([queries[i] for i in rows], [ids[i][:-1] for i in rows])
             hidden = self._forward(packed).last_hidden_state
             wanted = torch.cat([hidden[place, -len(ids[i]) :] for place, i in enumerate(rows)])
             labels = torch.tensor([token for i in rows for token in ids[i]], device=wanted.device)
@@ -98,6 +99,11 @@ class Decoder:
             for i, part in zip(rows, lost.split([len(ids[i]) for i in rows]), strict=True):
                 results[i] = -part.mean().item()
         return results
+
+    def _pack(self, queries: Sequence[Query], more: Sequence[Sequence[int]] | None = None) -> Packed:
+        """Queries, each with more tokens behind it, as one batch."""
+        rows = [self._embed(q, m) for q, m in zip(queries, more or [()] * len(queries), strict=True)]
+        return pack(rows, [query.condition for query in queries])
 
     def _embed(self, query: Query, more: Sequence[int] = ()) -> Tensor:
         """Embeddings (T, hidden) of prefix and tokens."""
@@ -115,8 +121,9 @@ class Decoder:
         """Hidden states and cache of one pass over whole prompts."""
         return self.model.base_model(
             inputs_embeds=packed.embeddings,
-            attention_mask=packed.mask,
+            attention_mask=packed.attention,
             position_ids=packed.positions,
+            past_key_values=None if packed.past is None else extra_pair(packed.past, self.model.dtype),
             use_cache=True,
         )
 
@@ -135,7 +142,8 @@ class Decoder:
         logits = self._logits(first.last_hidden_state[:, -1]).repeat_interleave(copies, dim=0)
         if copies > 1:
             cache.batch_repeat_interleave(copies)
-        mask = packed.mask.repeat_interleave(copies, dim=0)
+        mask = packed.attention.repeat_interleave(copies, dim=0)
+        added = None if packed.added is None else packed.added.repeat_interleave(copies, dim=0)[:, None]
         position = mask.sum(dim=1, keepdim=True)
         drawn = torch.full((len(mask), sampling.max_tokens), end, dtype=torch.int64, device=mask.device)
         running = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
@@ -148,8 +156,10 @@ class Decoder:
             if step + 1 == sampling.max_tokens or not running.any():
                 break
             mask = F.pad(mask, (0, 1), value=1)
+            given = self._embedding(token[:, None])
             out = self.model.base_model(
-                input_ids=token[:, None], attention_mask=mask, position_ids=position,
+                inputs_embeds=given if added is None else given + added,
+                attention_mask=mask, position_ids=position,
                 past_key_values=cache, use_cache=True,
             )  # fmt: skip
             logits = self._logits(out.last_hidden_state[:, -1])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from larimar.config import LarimarConfig
+from larimar.pooled import PooledReader
 from larimar.reader import Reader
 from larimar.slots import SlotReader
 
-READERS: dict[str, type[Reader]] = {"slots": SlotReader}
+READERS: dict[str, type[Reader]] = {"slots": SlotReader, "pooled": PooledReader}
 
 
 def build_reader(base: Any, tokenizer: Any, config: LarimarConfig, *, trainable: bool = False) -> Reader:

@@ -22,7 +22,8 @@ from torch.nn import functional as F
 
 from larimar.corpus import Example
 from larimar.errors import InvalidInput
-from larimar.reader import Condition, Reader, conditioned, pack
+from larimar.prefix import extra_pair
+from larimar.reader import Condition, Packed, Reader, conditioned, pack
 from larimar.text import spaced
 
 _CHUNK = 8
@@ -157,7 +158,7 @@ def _decode(reader: Reader, batch: list[Example], conditions: list[Condition]) -
         tail = torch.tensor(asked + target[:-1], device=reader.log_sigma_w.device)
         rows.append(conditioned(embed(tail), condition))
         targets.append(target)
-    return _logits(reader, rows, targets)
+    return _logits(reader, rows, targets, conditions)
 
 
 def _without_memory(reader: Reader, texts: list[str]) -> Tensor:
@@ -166,28 +167,31 @@ def _without_memory(reader: Reader, texts: list[str]) -> Tensor:
     start = reader.start or [reader.tokenizer.eos_token_id]
     targets = [_ids(reader, text) for text in texts]
     inputs = [torch.tensor(start + target[:-1], device=reader.log_sigma_w.device) for target in targets]
-    return F.cross_entropy(*_logits(reader, [embed(tokens) for tokens in inputs], targets))
+    return F.cross_entropy(*_logits(reader, [embed(tokens) for tokens in inputs], targets, []))
 
 
-def _logits(reader: Reader, rows: list[Tensor], targets: list[list[int]]) -> tuple[Tensor, Tensor]:
+def _logits(
+    reader: Reader, rows: list[Tensor], targets: list[list[int]], conditions: list[Condition]
+) -> tuple[Tensor, Tensor]:
     """Logits (n, V) float32 at the last positions of input rows (T_i, hidden) and their targets (n,)."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    chunks = [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
-    wanted = torch.cat(
-        [_target_states(reader, [rows[i] for i in c], [len(targets[i]) for i in c]) for c in chunks]
-    )
-    labels = torch.tensor([token for i in order for token in targets[i]], device=wanted.device)
-    return reader.language_model.get_output_embeddings()(wanted).float(), labels
+    states = []
+    for chunk in (order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)):
+        packed = pack([rows[i] for i in chunk], [conditions[i] for i in chunk if conditions])
+        hidden = _hidden(reader, packed)
+        states += [hidden[place, -len(targets[i]) :] for place, i in enumerate(chunk)]
+    labels = torch.tensor([token for i in order for token in targets[i]], device=states[0].device)
+    return reader.language_model.get_output_embeddings()(torch.cat(states)).float(), labels
 
 
-def _target_states(reader: Reader, rows: list[Tensor], counts: list[int]) -> Tensor:
-    """Hidden states (n, hidden) at the last `counts` positions of each row, for rows of like length."""
-    packed = pack(rows)
-    hidden = reader.language_model.base_model(
-        inputs_embeds=packed.embeddings, attention_mask=packed.mask, position_ids=packed.positions,
-        use_cache=False,
+def _hidden(reader: Reader, packed: Packed) -> Tensor:
+    """Hidden states (N, T, hidden) of the trained decoder."""
+    model = reader.language_model
+    past = None if packed.past is None else extra_pair(packed.past, model.dtype, fixed=True)
+    return model.base_model(
+        inputs_embeds=packed.embeddings, attention_mask=packed.attention, position_ids=packed.positions,
+        past_key_values=past, use_cache=False,
     ).last_hidden_state  # fmt: skip
-    return torch.cat([hidden[i, -count:] for i, count in enumerate(counts)])
 
 
 def _ids(reader: Reader, text: str) -> list[int]:

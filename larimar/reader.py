@@ -1,6 +1,6 @@
 """The memory-conditioned decoder: a copy of the base decoder that is told what the memory returned.
 
-What is told is a `Condition`, made of a latent by an encoder (`slots`). The copy is
+What is told is a `Condition`, made of a latent by one of the encoders (`slots`, `pooled`). The copy is
 trained by a LoRA, in full, or not at all (`train_decoder`); while training, `peft` keeps the LoRA beside the
 frozen weights, for serving it is merged. The base decoder is another object that no read can touch.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,11 @@ class Condition:
     """What the decoder is given of one latent."""
 
     prefix: Tensor | None = None
-    """(t, hidden): embeddings before the query, start tokens included"""
+    """(t, hidden): embeddings before the query, start tokens included (slots)"""
+    past: Tensor | None = None
+    """(L, 2, H, D): one more key and value for each layer's heads (pooled)"""
+    added: Tensor | None = None
+    """(hidden,): added to every embedding (pooled)"""
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,20 @@ class Packed:
     mask: Tensor
     """(N, T) int64, 1 where there is input"""
 
+    past: Tensor | None = None
+    """(N, L, 2, H, D): a key and a value before the first token"""
+    added: Tensor | None = None
+    """(N, hidden): to be added to what is decoded next"""
+
+    @property
+    def attention(self) -> Tensor:
+        """The mask with the extra key, if there is one: (N, T) or (N, 1 + T)."""
+        return self.mask if self.past is None else nn.functional.pad(self.mask, (1, 0), value=1)
+
     @property
     def positions(self) -> Tensor:
-        """(N, T) position ids that start at 0 at the first real token."""
-        return (self.mask.cumsum(dim=1) - 1).clamp_min(0)
+        """(N, T) position ids from 0 at the first real token; from 1 after an extra key, as in the paper's code."""
+        return (self.attention.cumsum(dim=1) - 1).clamp_min(0)[:, -self.mask.shape[1] :]
 
 
 class Reader(nn.Module, ABC):
@@ -168,17 +182,23 @@ def input_table(model: Any) -> Tensor:
 
 def conditioned(tokens: Tensor, condition: Condition | None) -> Tensor:
     """Decoder input (T, hidden) of a query's token embeddings under a condition."""
-    if condition is None or condition.prefix is None:
+    if condition is None:
         return tokens
-    return torch.cat([condition.prefix.to(tokens.dtype), tokens])
+    if condition.added is not None:
+        tokens = tokens + condition.added.to(tokens.dtype)
+    return tokens if condition.prefix is None else torch.cat([condition.prefix.to(tokens.dtype), tokens])
 
 
-def pack(rows: list[Tensor]) -> Packed:
-    """Left-pad embeddings (T_i, hidden) into one batch."""
+def pack(rows: list[Tensor], conditions: Sequence[Condition | None] = ()) -> Packed:
+    """Left-pad embeddings (T_i, hidden) into one batch; all its conditions, or none, have an extra key."""
     longest = max(len(row) for row in rows)
     embeddings = rows[0].new_zeros(len(rows), longest, rows[0].shape[-1])
     mask = torch.zeros(len(rows), longest, dtype=torch.int64, device=embeddings.device)
     for i, row in enumerate(rows):
         embeddings[i, longest - len(row) :] = row
         mask[i, longest - len(row) :] = 1
-    return Packed(embeddings, mask)
+    past = [c.past for c in conditions if c is not None and c.past is not None]
+    added = [c.added for c in conditions if c is not None and c.added is not None]
+    if not past:
+        return Packed(embeddings, mask)
+    return Packed(embeddings, mask, torch.stack(past), torch.stack(added).to(embeddings.dtype))

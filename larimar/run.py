@@ -283,9 +283,10 @@ class Run:
 def checkpoint_layers(language_model: Any) -> None:
     """Recompute every layer in the backward pass.
 
-    Layers do so in training mode only; the modules inside them stay in evaluation mode, so no dropout.
+    Layers do so in training mode only; the modules inside them stay in evaluation mode, so no dropout. They
+    may keep their cache: the only one they see is `prefix.FixedLayer`, which a second pass does not change.
     """
     language_model.activation_checkpointing_enable()
     for module in language_model.modules():
         if isinstance(module, GradientCheckpointingLayer):
-            module.training = True
+            module.training = module._can_checkpoint_with_cache = True

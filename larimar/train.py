@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     model = group("model").add_argument
     model("--preset", choices=sorted(PRESETS), default="default")
     model("--decoder", help="a Hugging Face causal LM or a local path instead of the preset's")
+    model("--text-encoder", help="a BERT-like encoder instead of the preset's (pooled)")
     model("--train-decoder", choices=TRAIN_DECODER, help="what of the reading decoder is trained")
     schedule = group("schedule").add_argument
     schedule("--steps", type=int, default=Schedule.steps)
@@ -105,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _config(arguments: argparse.Namespace) -> LarimarConfig:
     """The preset with what the command line changes."""
-    names = ("decoder", "train_decoder")
+    names = ("decoder", "text_encoder", "train_decoder")
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     return preset(arguments.preset, **given)
 

