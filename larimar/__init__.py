@@ -14,13 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from larimar.bank import Bank, Entry
+    from larimar.bank import Bank
     from larimar.config import LarimarConfig
+    from larimar.entry import Entry
     from larimar.model import Larimar
     from larimar.text import Fact
 
 _HOMES = {
-    "Larimar": "larimar.model", "Fact": "larimar.text", "Entry": "larimar.bank", "Bank": "larimar.bank",
+    "Larimar": "larimar.model", "Fact": "larimar.text", "Entry": "larimar.entry", "Bank": "larimar.bank",
     "LarimarConfig": "larimar.config",
 }  # fmt: skip
 

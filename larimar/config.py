@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 
 from larimar.errors import InvalidInput
 
+ROWS_PER_FACT = 8
+"""Most memory rows that one fact spans: with 64 slots a row, facts of up to 512 tokens."""
 ENCODERS = ("slots", "pooled")
 TRAIN_DECODER = ("none", "lora", "full")
 _LATER = {"encoder": "slots", "text_encoder": "", "train_decoder": "lora"}
@@ -27,7 +29,7 @@ class LarimarConfig:
     sentence_encoder: str = "all-minilm-l6-v2"
     """Sentence encoder of the scope detector: the packaged default, an id or a path."""
     slots: int = 64
-    """S, token slots of one latent: the longest fact in tokens."""
+    """S, token slots of one latent; longer facts span several rows."""
     slot_dim: int = 64
     """d, numbers a slot."""
     rows: int = 512
@@ -69,7 +71,7 @@ class LarimarConfig:
 
     @property
     def capacity(self) -> int:
-        """Most facts that one memory takes."""
+        """Most rows that one memory takes."""
         return int(self.max_load * self.rows)
 
     def config_hash(self) -> str:

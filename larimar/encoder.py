@@ -49,8 +49,8 @@ class SlotEncoder(nn.Module):
         return padded.flatten(1)
 
     def occupied(self, latents: Tensor) -> Tensor:
-        """Which slots (N, S) bool hold a token: their norm is above half of a code's."""
-        slots = latents.unflatten(1, (self.slots, self.slot_dim))
+        """Which slots (N, S) bool hold a token: their norm is above half of a code's; S any number of slots."""
+        slots = latents.unflatten(1, (-1, self.slot_dim))
         return slots.norm(dim=-1) > 0.5 * self.slot_dim**0.5
 
     def clean_up(self, slots: Tensor, codes: Tensor) -> Tensor:

@@ -1,21 +1,27 @@
 """The scope index: every stored phrasing of a bank as an embedding, with physical removal.
 
-The scope detector (`scope`) asks it which facts are nearest to a prompt and judges them one by one.
+The scope detector (`scope`) asks it which facts are nearest to a prompt and judges them one by one. Where a
+bank holds the entries anyway the index looks phrasings up there and keeps only the vectors it searches.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from larimar.errors import InvalidInput, UnknownFact
+from larimar.vectors import Floats, VectorIndex
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What the index keeps of one fact: its names, and each phrasing masked and as embeddings."""
+    """What the scope keeps of one fact: its names, and each phrasing masked and as embeddings.
+
+    Embeddings are rounded to float16, the precision of the ledger, so that a rebuilt bank judges alike.
+    """
 
     fact_id: str
     names: tuple[str, ...]
@@ -26,6 +32,16 @@ class Stored:
     masked: Floats
     """(phrasings, D)"""
 
+    def __post_init__(self) -> None:
+        """Refuse vectors that fit neither each other nor the phrasings, and round the others."""
+        plain, masked = np.asarray(self.plain), np.asarray(self.masked)
+        if plain.ndim != 2 or plain.shape != masked.shape or not plain.size or len(plain) != len(self.texts):
+            raise InvalidInput("a fact needs at least one phrasing, each with a plain and a masked embedding")
+        if not (np.isfinite(plain).all() and np.isfinite(masked).all()):
+            raise InvalidInput("scope vectors hold NaN or infinity")
+        for name, vectors in (("plain", plain), ("masked", masked)):
+            object.__setattr__(self, name, vectors.astype(np.float16).astype(np.float32))
+
     @property
     def named(self) -> NDArray[np.bool_]:
         """Which phrasings (phrasings,) name the subject: masking changed them."""
@@ -33,46 +49,63 @@ class Stored:
 
 
 class ScopeIndex:
-    """All stored phrasings of a bank; a change overwrites the joined matrix before it is freed."""
+    """All stored phrasings of a bank; `vectors` says how a removal leaves nothing behind."""
 
-    def __init__(self) -> None:
-        """An empty index."""
-        self._stored: dict[str, Stored] = {}
-        self._matrix: Floats | None = None
-        self._owners: list[str] = []
+    def __init__(self, source: Mapping[str, Stored] | None = None) -> None:
+        """An empty index. `source`: where phrasings are kept by fact id; None keeps them here."""
+        self._own: dict[str, Stored] = {}
+        self._source = self._own if source is None else source
+        self._number: dict[str, int] = {}
+        self._fact: dict[int, str] = {}
+        self._next = 0
+        self.vectors = VectorIndex()
 
     def add(self, stored: Stored) -> None:
         """Add a fact, or put new phrasings in place of its old ones."""
-        self._stored[stored.fact_id] = stored
-        self._drop_matrix()
+        self.add_all([stored])
+
+    def check(self, facts: Iterable[Stored]) -> None:
+        """Raises InvalidInput when facts' vectors have not one dimension, that of the index."""
+        dims = {stored.plain.shape[1] for stored in facts} | ({self.vectors.dim} if len(self) else set())
+        if len(dims) > 1:
+            raise InvalidInput(f"expected scope vectors of one dimension, got {sorted(dims)}")
+
+    def add_all(self, facts: Iterable[Stored]) -> None:
+        """Add facts in one go. Raises InvalidInput for vectors of another dimension; then nothing changed."""
+        made = list(facts)
+        self.check(made)
+        if not made:
+            return
+        for stored in made:
+            if stored.fact_id in self._number:
+                self.remove(stored.fact_id)
+        for stored in made:
+            self._number[stored.fact_id] = self._next
+            self._fact[self._next] = stored.fact_id
+            self._next += 1
+            if self._source is self._own:
+                self._own[stored.fact_id] = stored
+        owners = [self._number[stored.fact_id] for stored in made for _ in stored.plain]
+        self.vectors.add(np.array(owners), np.concatenate([stored.plain for stored in made]))
 
     def remove(self, fact_id: str) -> None:
-        """Take a fact out; the joined matrix that held its vectors is overwritten."""
-        del self._stored[fact_id]
-        self._drop_matrix()
+        """Take a fact out; every place that held its vectors is overwritten. Raises UnknownFact."""
+        if fact_id not in self._number:
+            raise UnknownFact("a fact with this id is not in the scope index")
+        number = self._number.pop(fact_id)
+        del self._fact[number]
+        self._own.pop(fact_id, None)
+        self.vectors.remove(number)
 
     def __len__(self) -> int:
         """Facts in the index."""
-        return len(self._stored)
+        return len(self._number)
 
     def candidates(self, embeddings: Floats, most: int = 8) -> list[Stored]:
         """The facts whose phrasings are nearest to any sentence of the query (Q, D)."""
-        if not self._stored:
-            return []
-        nearest = (embeddings @ self._phrasings().T).max(axis=0)
-        order = np.argsort(-nearest, kind="stable")[: 4 * most]
-        found = dict.fromkeys(self._owners[i] for i in order)
-        return [self._stored[fact_id] for fact_id in list(found)[:most]]
+        return [self._source[fact_id] for fact_id in self.nearest(embeddings, most)]
 
-    def _phrasings(self) -> Floats:
-        """Every phrasing's plain embedding (P, D), with `_owners` beside it."""
-        if self._matrix is None:
-            self._owners = [s.fact_id for s in self._stored.values() for _ in s.plain]
-            self._matrix = np.concatenate([s.plain for s in self._stored.values()])
-        return self._matrix
-
-    def _drop_matrix(self) -> None:
-        """Forget the joined matrix, overwriting it first."""
-        if self._matrix is not None:
-            self._matrix.fill(0.0)
-        self._matrix, self._owners = None, []
+    def nearest(self, embeddings: Floats, most: int = 8) -> list[str]:
+        """Ids of the facts whose phrasings are nearest to any sentence of the query (Q, D), nearest first."""
+        found = [(-cosine, self._fact[n]) for n, cosine in self.vectors.search(embeddings, 4 * most)]
+        return list(dict.fromkeys(fact_id for _, fact_id in sorted(found)))[:most]

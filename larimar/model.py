@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from larimar import checkpoint as checkpoints
-from larimar.bank import Bank, Entry
+from larimar.bank import Bank
 from larimar.config import LarimarConfig
 from larimar.decoding import Decoder, Query, Sampling
 from larimar.encoders import build_reader
+from larimar.entry import Entry
 from larimar.errors import UnknownFact
 from larimar.reader import Reader
 from larimar.scope import Embedder, ScopeDetector
@@ -113,7 +114,7 @@ class Larimar:
         return Larimar(self.weights, Bank(self.weights.config, entries), self.tombstone_decoding)
 
     def write(self, facts: Sequence[Fact]) -> list[Entry]:
-        """Write facts (alpha = +1); returns their ledger entries. Raises DuplicateFact, BankFull, FactTooLong."""
+        """Write facts (alpha = +1); returns their ledger entries. Raises DuplicateFact, FactTooLong."""
         return self._add([self._entry(fact, "fact", fact.answer) for fact in facts])
 
     def censor(self, facts: Sequence[Fact]) -> list[Entry]:

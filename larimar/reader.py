@@ -90,7 +90,7 @@ class Reader(nn.Module, ABC):
 
     @abstractmethod
     def quantised(self, text: str) -> Tensor:
-        """The latent of one statement as (n <= S, d) int16 multiples of 2^-11. Raises FactTooLong."""
+        """The latent of one statement as (n, d) int16 multiples of 2^-11, S a memory row. Raises FactTooLong."""
 
     @abstractmethod
     def occupied(self, slots: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ import numpy as np
 import sentencex
 from rapidfuzz import fuzz
 
-from larimar.index import Floats, ScopeIndex, Stored
+from larimar.index import ScopeIndex, Stored
+from larimar.vectors import Floats
 
 FEATURES = ("cosine", "masked_cosine", "fuzzy_name", "name_words", "shared_words", "token_set")
 """What `pair_features` measures; the classifier also sees their squares and products."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from larimar.config import LarimarConfig
+from larimar.config import ROWS_PER_FACT, LarimarConfig
 from larimar.encoder import SlotEncoder, freeze_codes, thaw_codes
 from larimar.errors import FactTooLong
 from larimar.reader import Condition, Reader, input_table
@@ -84,8 +84,9 @@ class SlotReader(Reader):
                 "the codes of a reader are rounded when it is exported: fill it from a checkpoint"
             )
         ids = self._ids(spaced(text))
-        if len(ids) > self.config.slots:
-            raise FactTooLong(f"the fact has {len(ids)} tokens; this model holds {self.config.slots} a fact")
+        most = ROWS_PER_FACT * self.config.slots
+        if len(ids) > most:
+            raise FactTooLong(f"the fact has {len(ids)} tokens; this model holds {most} a fact")
         return self.frozen_codes[torch.tensor(ids)]
 
     def occupied(self, slots: Tensor) -> Tensor:

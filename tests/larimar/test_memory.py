@@ -117,9 +117,15 @@ def test_reads_return_what_was_written_while_there_is_room() -> None:
 
 
 def test_exact_products_do_not_round_beyond_the_range_of_float64() -> None:
-    left = torch.tensor([[2**40 + 1], [2**40 + 3]])
-    right = torch.tensor([[2**20 + 1], [2**20 + 1]])
-    assert exact_product(left, right).item() == (2**41 + 4) * (2**20 + 1)
+    """Every product fits into 53 bits, their sum does not: rows are taken in portions."""
+    odd = torch.full((9, 1), 2**26 - 1)
+    assert exact_product(odd, odd).item() == 9 * (2**26 - 1) ** 2
+    assert float(9 * (2**26 - 1) ** 2) != 9 * (2**26 - 1) ** 2
+
+
+def test_products_that_no_portion_keeps_exact_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="53 bits"):
+        exact_product(torch.tensor([[2**40]]), torch.tensor([[2**20]]))
 
 
 def test_keys_have_unit_norm_and_depend_on_the_name_alone() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from larimar import Fact, Larimar
-from larimar.bank import Entry
+from larimar.entry import Entry
 from larimar.errors import DuplicateFact, FactTooLong, InvalidInput, UnknownFact
 
 FACTS = [
@@ -56,6 +56,18 @@ def test_the_readout_is_the_written_answer(tiny: Larimar) -> None:
     assert [tiny.readout_answer(f.id).strip(" .") for f in FACTS] == [f.answer for f in FACTS]
 
 
+def test_a_long_fact_is_read_whole_and_forgotten_as_one(tiny: Larimar) -> None:
+    tiny.write(FACTS[:1])
+    never = tiny.digest()
+    prompt = "In the long list of the many towns where Jina An once lived for a year or two the very last is"
+    [entry] = tiny.write([Fact("long", prompt, "Seoul", "Jina An")])
+    assert len(entry.value) > tiny.weights.config.slots
+    assert tiny.readout_answer("long").strip(" .") == "Seoul"
+    assert len(tiny.generate([prompt], samples=2)[0]) == 2
+    tiny.forget(["long"])
+    assert tiny.digest() == never
+
+
 def test_a_constrained_tombstone_can_say_nothing_else(tiny: Larimar) -> None:
     tiny.censor(FACTS[:1])
     assert tiny.generate([FACTS[0].prompt], samples=3) == [[" unknown."] * 3]
@@ -64,12 +76,12 @@ def test_a_constrained_tombstone_can_say_nothing_else(tiny: Larimar) -> None:
 
 def test_widening_brings_a_phrasing_into_scope_and_costs_no_row(tiny: Larimar) -> None:
     tiny.censor(FACTS[:1])
-    memory = tiny.bank.memory.digest()
+    memory = tiny.bank.memory_of("f1").digest()
     odd = "Tell me about the town in which somebody saw the light of day, the one with the short name"
     assert tiny.in_scope([odd]) == [None]
     entry = tiny.widen("f1", [odd])
     assert tiny.in_scope([odd]) == ["f1"]
-    assert tiny.bank.memory.digest() == memory
+    assert tiny.bank.memory_of("f1").digest() == memory
     assert tiny.with_bank([entry]).digest() == tiny.digest()
     tiny.forget(["f1"])
     assert tiny.digest() == tiny.with_bank().digest()
@@ -100,7 +112,7 @@ def test_errors_leave_the_state_as_it_was(tiny: Larimar) -> None:
     with pytest.raises(UnknownFact):
         tiny.widen("nobody", ["x"])
     with pytest.raises(FactTooLong, match="tokens"):
-        tiny.write([Fact("long", "word " * 80, "answer")])
+        tiny.write([Fact("long", "word " * 200, "answer")])
     assert tiny.digest() == before
 
 

@@ -63,12 +63,9 @@ def test_a_removed_fact_is_out_of_scope_and_its_vectors_are_gone(
 ) -> None:
     prompt = "The mother tongue of Danielle Darrieux is"
     routed(detector, index, prompt)
-    joined = index._phrasings()
     index.remove("tongue")
-    assert not joined.any()
     assert routed(detector, index, prompt) is None
-    assert len(index) == 2
-    assert index._phrasings().shape[0] == 2
+    assert len(index) == len(index.vectors) == 2
 
 
 def test_an_empty_index_takes_nothing(detector: ScopeDetector) -> None:

@@ -1,0 +1,179 @@
+"""A nearest-neighbour index whose vectors can really be removed.
+
+Rows lie in blocks that are never moved. A removed row is overwritten by the last one, and the place of the last
+one by zeros, so nothing of it stays. Nothing is learned from the vectors either: centroids or a graph would
+keep a trace of what is gone, and the answers would depend on history. Beyond a few thousand rows a search
+first compares signs along fixed random directions (one pass of XOR and popcount over 64 bytes a row) and
+then takes exact cosines of the best.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_bytes
+from safetensors.numpy import save as save_bytes
+
+from larimar.errors import InvalidInput
+
+Floats = NDArray[np.float32]
+
+BLOCK = 65_536
+"""Rows of one block."""
+EXACT_ROWS = 2_048
+"""Up to here every row's exact cosine is taken."""
+SKETCH_BITS = 512
+SHORTLIST = 1_024
+"""Rows of which exact cosines are taken."""
+
+
+class _Block:
+    """Rows side by side: vectors (BLOCK, D) float16, their signs (BLOCK, bits / 8), and owners (BLOCK,)."""
+
+    def __init__(self, dim: int) -> None:
+        """All zero; the system gives memory as rows are used."""
+        self.vectors = np.zeros((BLOCK, dim), dtype=np.float16)
+        self.sketches = np.zeros((BLOCK, SKETCH_BITS // 8), dtype=np.uint8)
+        self.owners = np.zeros(BLOCK, dtype=np.int64)
+
+
+class VectorIndex:
+    """Vectors by owner number; an owner may have several."""
+
+    def __init__(self) -> None:
+        """Empty; the dimension is that of the first vectors added."""
+        self.dim = 0
+        self.count = 0
+        self._blocks: list[_Block] = []
+        self._places: dict[int, list[int]] = {}
+
+    def __len__(self) -> int:
+        """Vectors in the index."""
+        return self.count
+
+    def add(self, owners: NDArray[np.int64], vectors: Floats) -> None:
+        """Add vectors (N, D), each with its owner's number (N,). Raises InvalidInput; then nothing changed."""
+        if vectors.ndim != 2 or len(vectors) != len(owners) or not len(vectors):
+            raise InvalidInput("expected vectors (N, D) with N of at least 1, and as many owners")
+        if self.count and vectors.shape[1] != self.dim:
+            raise InvalidInput(f"expected vectors of {self.dim} numbers, not {vectors.shape[1]}")
+        if not np.isfinite(vectors).all():
+            raise InvalidInput("scope vectors hold NaN or infinity")
+        self.dim = vectors.shape[1]
+        signs = sketch(vectors)
+        done = 0
+        while done < len(vectors):
+            block, place = divmod(self.count, BLOCK)
+            if block == len(self._blocks):
+                self._blocks.append(_Block(self.dim))
+            n = min(len(vectors) - done, BLOCK - place)
+            into, some = self._blocks[block], slice(done, done + n)
+            into.vectors[place : place + n] = vectors[some]
+            into.sketches[place : place + n] = signs[some]
+            into.owners[place : place + n] = owners[some]
+            for i, owner in enumerate(owners[some].tolist()):
+                self._places.setdefault(owner, []).append(self.count + i)
+            self.count += n
+            done += n
+
+    def remove(self, owner: int) -> None:
+        """Take an owner's vectors out and overwrite every place that held them or was vacated."""
+        for place in sorted(self._places.pop(owner), reverse=True):
+            self._vacate(place)
+
+    def search(self, queries: Floats, most: int) -> list[tuple[int, float]]:
+        """Owner and cosine of the `most` vectors nearest to any query (Q, D); an owner may recur."""
+        if not self.count:
+            return []
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise InvalidInput(f"expected queries (Q, {self.dim})")
+        places = np.arange(self.count) if self.count <= EXACT_ROWS else self._shortlist(queries)
+        vectors, owners = self._gather(places)
+        nearest = (vectors @ queries.T).max(axis=1)
+        order = np.argsort(-nearest, kind="stable")[:most]
+        return list(zip(owners[order].tolist(), nearest[order].tolist(), strict=True))
+
+    def buffers(self) -> list[NDArray[np.uint8]]:
+        """Every buffer that holds vectors or their signs, whole, as bytes."""
+        parts = [part for block in self._blocks for part in (block.vectors, block.sketches)]
+        return [part.view(np.uint8) for part in parts]
+
+    def to_bytes(self) -> bytes:
+        """Vectors and owners as safetensors; only rows in use, so nothing that was removed."""
+        vectors = [b.vectors for b in self._blocks] or [np.zeros((0, self.dim), dtype=np.float16)]
+        owners = [b.owners for b in self._blocks] or [np.zeros(0, dtype=np.int64)]
+        used = slice(self.count)
+        return save_bytes({"vectors": np.concatenate(vectors)[used], "owners": np.concatenate(owners)[used]})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> VectorIndex:
+        """The index that `to_bytes` wrote. Raises InvalidInput when the bytes are not one."""
+        try:
+            rows = load_bytes(data)
+            vectors, owners = rows["vectors"], rows["owners"]
+        except (SafetensorError, KeyError) as error:
+            raise InvalidInput("these bytes are not a vector index") from error
+        if vectors.dtype != np.float16 or owners.dtype != np.int64 or vectors.ndim != 2:
+            raise InvalidInput("a vector index needs float16 vectors (N, D) and int64 owners (N,)")
+        made = cls()
+        if len(vectors) or len(owners):
+            made.add(owners, vectors.astype(np.float32))
+        return made
+
+    def _shortlist(self, queries: Floats) -> NDArray[np.int64]:
+        """Places of the rows whose signs differ least from those of any query."""
+        signs = sketch(queries)
+        distances, places = [], []
+        for number, block in enumerate(self._blocks):
+            rows = block.sketches[: min(BLOCK, self.count - number * BLOCK)]
+            if not len(rows):
+                break
+            near, at = faiss.knn_hamming(signs, rows, min(SHORTLIST, len(rows)), variant="mc")
+            distances.append(near.ravel())
+            places.append(at.ravel().astype(np.int64) + number * BLOCK)
+        near, at = np.concatenate(distances), np.concatenate(places)
+        if len(near) > SHORTLIST * len(queries):
+            at = at[np.argpartition(near, SHORTLIST * len(queries))[: SHORTLIST * len(queries)]]
+        return np.unique(at)
+
+    def _gather(self, places: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+        """Vectors (N, D) float32 and owners (N,) at sorted places."""
+        block_of = places // BLOCK
+        vectors, owners = [], []
+        for number in np.unique(block_of).tolist():
+            at = places[block_of == number] - number * BLOCK
+            vectors.append(self._blocks[number].vectors[at].astype(np.float32))
+            owners.append(self._blocks[number].owners[at])
+        return np.concatenate(vectors), np.concatenate(owners)
+
+    def _vacate(self, place: int) -> None:
+        """Move the last row into a place, and overwrite where it was with zeros."""
+        self.count -= 1
+        (to, row), (source, last) = divmod(place, BLOCK), divmod(self.count, BLOCK)
+        target, origin = self._blocks[to], self._blocks[source]
+        if place != self.count:
+            moved = int(origin.owners[last])
+            target.vectors[row], target.sketches[row] = origin.vectors[last], origin.sketches[last]
+            target.owners[row] = moved
+            of_moved = self._places[moved]
+            of_moved[of_moved.index(self.count)] = place
+        origin.vectors[last], origin.sketches[last], origin.owners[last] = 0, 0, 0
+        if not last:
+            del self._blocks[source]
+
+
+def sketch(vectors: Floats) -> NDArray[np.uint8]:
+    """Signs (N, bits / 8) of vectors (N, D) along fixed random directions."""
+    positive = vectors.astype(np.float32, copy=False) @ _directions(vectors.shape[1]) > 0
+    return np.packbits(positive, axis=1)
+
+
+@lru_cache
+def _directions(dim: int) -> Floats:
+    """The directions (D, bits), the same in every process."""
+    drawn = np.random.Generator(np.random.Philox(0)).standard_normal((dim, SKETCH_BITS))
+    return drawn.astype(np.float32)
