@@ -181,3 +181,97 @@ def test_bad_rows_change_nothing(keys: torch.Tensor, values: torch.Tensor) -> No
 def test_more_cannot_be_forgotten_than_was_written() -> None:
     with pytest.raises(InvalidInput, match="holds 1"):
         filled(["a"]).forget(*rows(["a", "b"]))
+
+
+def test_at_the_asserted_bound_the_sums_still_fit_and_one_row_more_is_refused() -> None:
+    """2^18 rows of the largest key and value, the worst case: 2^62 < 2^63, and nothing wraps."""
+    bound, key, value = 2**18, 2**KEY_BITS, 2**4 * 2**VALUE_BITS
+    memory = Memory(1, 1)
+    memory.write(torch.full((bound, 1), key), torch.full((bound, 1), -value))
+    assert memory._covariance.item() == bound * key * key == 2**62
+    assert memory._cross.item() == -bound * key * value
+    before = memory.digest()
+    with pytest.raises(BankFull):
+        memory.write(torch.full((1, 1), key), torch.full((1, 1), value))
+    assert memory.digest() == before
+    memory.forget(torch.full((bound, 1), key), torch.full((bound, 1), -value))
+    assert memory.digest() == Memory(1, 1).digest()
+
+
+def test_columns_that_only_forgotten_rows_had_leave_no_trace() -> None:
+    memory, never = Memory(ROWS, 8), Memory(ROWS, 8)
+    keys = hashed_keys(["a", "b"], ROWS)
+    narrow, wide = torch.zeros(1, 8, dtype=torch.int64), torch.ones(1, 8, dtype=torch.int64)
+    narrow[0, 2] = 5
+    memory.write(keys[:1], narrow)
+    never.write(keys[:1], narrow)
+    memory.write(keys[1:], wide)
+    memory.forget(keys[1:], wide)
+    assert memory.digest() == never.digest()
+    assert torch.equal(memory.read(keys), never.read(keys))
+    assert torch.equal(memory.cross, never.cross)
+
+
+def test_states_survive_their_bytes_and_go_on() -> None:
+    memory = filled(["a", "b", "c"])
+    again = Memory.from_bytes(memory.to_bytes())
+    assert again.digest() == memory.digest()
+    again.forget(*rows(["b"]))
+    assert again.digest() == filled(["c", "a"]).digest()
+    assert memory.copy().digest() == memory.digest() != again.digest()
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_bytes_that_are_no_memory_are_refused(data: st.DataObject) -> None:
+    whole = filled(["a"]).to_bytes()
+    with pytest.raises(InvalidInput):
+        Memory.from_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+
+
+@pytest.mark.parametrize(
+    "sizes", [(0, 1, 1e-4, None), (1, 0, 1e-4, None), (1, 1, 0.0, None), (1, 1, 1e-4, 0)]
+)
+def test_sizes_that_cannot_work_are_refused(sizes: tuple[int, int, float, int | None]) -> None:
+    with pytest.raises(InvalidInput, match="at least 1"):
+        Memory(sizes[0], sizes[1], ridge=sizes[2], capacity=sizes[3])
+
+
+def test_alpha_is_plus_or_minus_one() -> None:
+    memory = filled(["a"])
+    before = memory.digest()
+    for alpha in (0, 2, -2):
+        with pytest.raises(InvalidInput, match="alpha"):
+            memory.update(*rows(["b"]), alpha)
+    assert memory.digest() == before
+
+
+def test_tensors_of_another_device_are_refused_and_change_nothing() -> None:
+    memory = filled(["a"])
+    before, (keys, values) = memory.digest(), rows(["b"])
+    for pair in ((keys.to("meta"), values), (keys, values.to("meta"))):
+        with pytest.raises(InvalidInput, match="meta"):
+            memory.write(*pair)
+    with pytest.raises(InvalidInput, match="meta"):
+        memory.read(keys.to("meta"))
+    assert memory.digest() == before
+
+
+@pytest.mark.parametrize("keys", [torch.ones(1, ROWS), torch.ones((0, ROWS), dtype=torch.int64)])
+def test_reads_take_keys_alone(keys: torch.Tensor) -> None:
+    with pytest.raises(InvalidInput):
+        filled(["a"]).read(keys)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_state_on_a_gpu_has_the_digest_of_the_state_on_a_processor() -> None:
+    names = [f"n{i}" for i in range(18)]
+    keys, values = (part.cuda() for part in rows(names))
+    there = Memory(ROWS, WIDTH, ridge=RIDGE, device="cuda")
+    there.write(keys, values)
+    there.forget(keys[3:7], values[3:7])
+    here = filled(names[:3] + names[7:])
+    assert there.digest() == here.digest() == there.to("cpu").digest()
+    assert torch.allclose(there.read(keys).cpu(), here.read(keys.cpu()), rtol=1e-9, atol=1e-12)
+    with pytest.raises(InvalidInput, match="cuda"):
+        there.write(*rows(["x"]))
