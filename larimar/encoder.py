@@ -34,7 +34,7 @@ class SlotEncoder(nn.Module):
         self.slots, self.slot_dim = slots, slot_dim
         self.register_buffer("embeddings", embeddings.detach(), persistent=False)
         self.raw_codes = nn.Parameter(whitened_codes(embeddings.detach(), slot_dim))
-        self.log_beta = nn.Parameter(torch.tensor(beta).log())
+        self.log_beta = nn.Parameter(torch.tensor([beta]).log())
 
     def current_codes(self) -> Tensor:
         """Codes (V, d) float32 at norm sqrt(d), differentiable."""

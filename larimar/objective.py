@@ -121,7 +121,7 @@ def loss(reader: Reader, batch: list[Example], objective: Objective, noise: torc
     """Eq. (1) on a batch whose length is a multiple of `objective.episode`."""
     written = [example.written for example in batch]
     latents, occupied = reader.encode_batch(written)
-    sigma_w = reader.log_sigma_w.exp()
+    sigma_w = reader.log_sigma_w.exp().squeeze()
     read = torch.cat(
         [_read(reader, part, sigma_w, objective, noise) for part in latents.split(objective.episode)]
     )

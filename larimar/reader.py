@@ -67,7 +67,7 @@ class Reader(nn.Module, ABC):
         super().__init__()
         self.config, self.tokenizer = config, tokenizer
         self.start: list[int] = list(tokenizer("").input_ids)
-        self.log_sigma_w = nn.Parameter(torch.tensor(0.1).log())
+        self.log_sigma_w = nn.Parameter(torch.tensor([0.1]).log())  # one dimension: FSDP shards no scalars
         self.decoder = copy.deepcopy(base)
         if config.train_decoder == "full":
             self.decoder = self.decoder.to(torch.float32 if trainable else base.dtype).requires_grad_(
@@ -132,14 +132,17 @@ class Reader(nn.Module, ABC):
         """What a checkpoint keeps: decoder parameters as bfloat16, the others as they are."""
         kept = {name: p.detach().bfloat16() for name, p in self.decoder_parameters().items()}
         kept |= {name: p.detach() for name, p in self.own_parameters().items()}
-        return kept | {"log_sigma_w": self.log_sigma_w.detach()}
+        kept["log_sigma_w"] = self.log_sigma_w.detach()
+        return {name: t.squeeze() if t.shape == (1,) else t for name, t in kept.items()}
 
     def fill(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over a checkpoint's tensors. Raises CheckpointMismatch when they do not fit, CheckpointCorrupt
         when they are not finite."""
         parameters = self.decoder_parameters() | self.own_parameters() | {"log_sigma_w": self.log_sigma_w}
         fits = set(tensors) == set(parameters)
-        if not fits or any(p.shape != tensors[name].shape for name, p in parameters.items()):
+        if not fits or any(
+            p.squeeze().shape != tensors[name].squeeze().shape for name, p in parameters.items()
+        ):
             raise CheckpointMismatch(
                 f"the checkpoint was trained for another decoder than '{self.config.decoder}', another encoder "
                 f"than '{self.config.encoder}' or another size; load it with the configuration it was made with"
@@ -148,7 +151,7 @@ class Reader(nn.Module, ABC):
             raise CheckpointCorrupt("the checkpoint has weights that are not finite numbers; get it again")
         with torch.no_grad():
             for name, parameter in parameters.items():
-                parameter.copy_(tensors[name])
+                parameter.copy_(tensors[name].reshape(parameter.shape))
 
     def merge(self) -> None:
         """Ready to serve: no gradients, the LoRA folded into the copied weights, so that it costs nothing."""

