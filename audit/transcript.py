@@ -42,8 +42,9 @@ class Transcript:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Transcript:
-        """Read what `to_bytes` wrote."""
-        return cls(tuple(TranscriptLine(**json.loads(line)) for line in data.decode().split("\n") if line))
+        """Read what `to_bytes` wrote, with or without the salt that storing it adds."""
+        lines = [json.loads(line) for line in data.decode().split("\n") if line]
+        return cls(tuple(TranscriptLine(**line) for line in lines if line.keys() != {"salt"}))
 
     def prompts(self) -> list[str]:
         """Every prompt that was asked, once, in order: the `exclude` of the next round."""

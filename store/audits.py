@@ -106,6 +106,24 @@ def transcript(session: Session, vault: Vault, run_id: str, name: str) -> bytes 
     return _open(session, vault, run, "audit_phase", f"{run_id}/{name}", row.transcript_ciphertext)
 
 
+def transcripts(session: Session, vault: Vault, run_id: str) -> dict[str, bytes]:
+    """The decrypted transcripts of a run by phase; «before» from an earlier run of the request where this one
+    did not measure it. Empty once the texts were destroyed.
+    """
+    run = get_run(session, run_id)
+    query = sa.select(AuditPhase).where(AuditPhase.transcript_ciphertext.is_not(None))
+    rows = list(session.scalars(query.where(AuditPhase.audit_run_id == run_id)))
+    if all(row.name != "before" for row in rows):
+        earlier = query.join(AuditRun, AuditRun.id == AuditPhase.audit_run_id).where(
+            AuditRun.request_id == run.request_id,
+            AuditPhase.name == "before",
+            AuditRun.started_at <= run.started_at,
+        )
+        rows += session.scalars(earlier.order_by(AuditPhase.finished_at.desc()).limit(1))
+    found = {row.name: transcript(session, vault, row.audit_run_id, row.name) for row in rows}
+    return {name: data for name, data in sorted(found.items()) if data is not None}
+
+
 def save_report(
     session: Session,
     vault: Vault,

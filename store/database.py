@@ -22,6 +22,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from store import log
 from store.errors import DatabaseBusy, DatabaseUnusable, StoreError
 
 BUSY_TIMEOUT_S = 30.0
@@ -60,6 +61,7 @@ class Database:
         session = Session(bind, expire_on_commit=False, info={_READ_ONLY: read_only})
         with _typed_errors(), session, session.begin():
             yield session
+            log.settle(session)
         if session.info.get(_ERASED):
             self._scrub_after_commit()
 

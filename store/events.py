@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from store import clocks
+from store import log
 from store.errors import EventNotAllowed
 from store.models import Event
 
@@ -21,21 +21,26 @@ def append(
     actor: str,
     request_id: str | None = None,
     body: EventBody | None = None,
-) -> Event:
-    """Add an event to the current transaction. Bodies hold ids, numbers and fixed words only."""
+) -> None:
+    """Add an event at the end of the current transaction. Bodies hold ids, numbers and fixed words only."""
+    log.append(session, waiting(kind, actor=actor, request_id=request_id, body=body))
+
+
+def waiting(
+    kind: str, *, actor: str, request_id: str | None = None, body: EventBody | None = None
+) -> log.Waiting:
+    """An event that may go into the log; EventNotAllowed when its body holds anything else."""
     values = dict(body or {})
     if not all(isinstance(value, str | int | bool) for value in values.values()):
         raise EventNotAllowed("An event body may hold only str, int and bool values.")
-    event = Event(request_id=request_id, kind=kind, actor=actor, body=values, at=clocks.now())
-    session.add(event)
-    session.flush()
-    return event
+    return log.Waiting(kind, actor, request_id, values)
 
 
 def list_events(
     session: Session, *, request_id: str | None = None, after: int = 0, limit: int = 100
 ) -> list[Event]:
     """Events in the order they happened, from `seq` > after."""
+    log.settle(session)
     query = sa.select(Event).where(Event.seq > after).order_by(Event.seq).limit(limit)
     if request_id is not None:
         query = query.where(Event.request_id == request_id)

@@ -6,13 +6,25 @@ columns, under a key of `subject_key`. `migrations/` holds the same schema; a te
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from store.columns import Sequence64, UtcDateTime
+from store.columns import UtcDateTime
 
 FactKind = Literal["fact", "tombstone"]
 FactState = Literal["pending", "written", "forgotten", "failed"]
@@ -208,17 +220,66 @@ class RequestFact(Base):
 
 
 class Event(Base):
-    """What happened, append-only (triggers refuse UPDATE and DELETE). Bodies hold ids, numbers and fixed
-    words.
+    """What happened, append-only (triggers refuse UPDATE and DELETE) and chained: see `store.log`. `details` hold
+    ids, numbers and fixed words; `kind` and `request_id` are copies of what the record says, to find it by.
     """
 
     __tablename__ = "event"
-    seq: Mapped[int] = mapped_column(Sequence64, primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     request_id: Mapped[str | None] = mapped_column(ForeignKey("request.id"), index=True)
     kind: Mapped[str] = mapped_column(String(64))
-    actor: Mapped[str] = mapped_column(String(100))
-    body: Mapped[dict[str, Any]] = mapped_column(JSON)
-    at: Mapped[datetime]
+    record: Mapped[bytes]
+    details: Mapped[bytes]
+    salt: Mapped[bytes]
+    prev_hash: Mapped[bytes] = mapped_column(unique=True)
+    hash: Mapped[bytes]
+
+    @property
+    def at(self) -> datetime:
+        """When, as the record says."""
+        return datetime.fromisoformat(json.loads(self.record)["at"])
+
+    @property
+    def actor(self) -> str:
+        """Who: a user's or worker's id."""
+        return str(json.loads(self.details)["actor"])
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Ids, numbers and fixed words."""
+        found: dict[str, Any] = json.loads(self.details)["body"]
+        return found
+
+
+class LogHead(Base):
+    """The end of the event log, in one row that its writers lock one after another."""
+
+    __tablename__ = "log_head"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    size: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[bytes]
+    at: Mapped[datetime | None]
+
+
+class TreeHead(Base):
+    """A signed tree head of the log; `frontier` are the inner nodes from which the tree grows on."""
+
+    __tablename__ = "tree_head"
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    envelope: Mapped[bytes]
+    frontier: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+
+class Certificate(Base):
+    """The signed certificate of a report, in the very bytes that are handed out. Holds no personal data."""
+
+    __tablename__ = "certificate"
+    report_id: Mapped[str] = mapped_column(ForeignKey("report.id"), primary_key=True)
+    envelope: Mapped[bytes]
+    seq: Mapped[int] = mapped_column(BigInteger, unique=True)
+    key_id: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
 
 
 class Job(Base):

@@ -5,6 +5,7 @@ unwrite work      a model worker;  unwrite beat  the clock;  unwrite migrate  th
 unwrite demo      a full round on invented people, with a report at the end
 unwrite doctor    is everything here and in order?
 unwrite user, unwrite token    accounts and API tokens
+unwrite keys, verify, certify, export, log    certificates (see unwrite.certificates)
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from unwrite import logs, processes
+from unwrite import certificates, logs, processes
 from unwrite.installation import first_accounts, new_password, open_database
 from unwrite.settings import Settings
 
 ROLES = ("requester", "reviewer", "auditor", "admin")
-FOR_PEOPLE = {"SettingsError", "StoreError", "LarimarError", "DemoError"}
+FOR_PEOPLE = {"SettingsError", "StoreError", "LarimarError", "AuditError", "DemoError"}
 follow_option = click.option("--follow", type=int, hidden=True, help="Stop when this process id is gone.")
 
 
@@ -62,11 +63,13 @@ def serve(host: str | None, port: int | None, worker: bool | None, follow: int |
     _follow(follow)
     settings = Settings()
     database = open_database(settings, migrate=not settings.database_url)
-    for line in first_accounts(database):
+    works_here = settings.embedded if worker is None else worker
+    told = [*first_accounts(database), *(certificates.first_key(settings, database) if works_here else ())]
+    for line in told:
         click.echo(line)
     children = processes.Children()
     try:
-        if settings.embedded if worker is None else worker:
+        if works_here:
             children.keep("work")
         click.echo(f"Unwrite: http://{host or settings.host}:{port or settings.port}   (Ctrl-C stops it)")
         serve_web(settings, database, host or settings.host, port or settings.port)
@@ -199,3 +202,7 @@ def _follow(pid: int | None) -> None:
 def _is_for_people(error: Exception) -> bool:
     """Whether the error was written for people: settings, store, model."""
     return any(kind.__name__ in FOR_PEOPLE for kind in type(error).__mro__)
+
+
+for command in certificates.COMMANDS:
+    main.add_command(command)

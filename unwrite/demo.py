@@ -18,14 +18,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from audit.report import Report, pool
+from audit.statement import digest, salted_page
 from store import people
 from store.database import Database
+from unwrite.certificates import key_ring, write_bundle
 from unwrite.demo_client import Client, DemoError
 from unwrite.demo_facts import DemoFacts, load_facts
 from unwrite.demo_summary import Recall, print_summary, read_recall
 from unwrite.installation import new_password, open_database
 from unwrite.processes import Children
 from unwrite.settings import Settings
+from workers.certificate import issue
 
 ENDED = frozenset({"completed", "residual", "failed"})
 START_WITHIN_S = 60.0
@@ -56,7 +59,8 @@ def run(home: Path | None, out: Path, *, most: int | None, keep: bool) -> int:
         states = here.reviewer.states(requests)
         print_summary(pooled, recall_of(here.home), list(states.values()), time.monotonic() - started)
         if pooled is not None:
-            say(f"Report: {write_report(pooled, out)}")
+            say(f"Report: {(out / 'report.html').absolute()}")
+            say(f"Signed; check it with: {write_report(pooled, out, here.home)}")
         if keep:
             wait_with_logins(here)
     return 0 if pooled is not None and pooled.verdict == "pass" and "failed" not in states.values() else 1
@@ -183,12 +187,20 @@ class ProgressLine:
             say(self._last)
 
 
-def write_report(report: Report, out: Path) -> Path:
-    """Write page and JSON; returns where the page lies."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").write_bytes(report.to_json())
-    (out / "report.html").write_bytes(report.to_html())
-    return (out / "report.html").absolute()
+def write_report(report: Report, out: Path, home: Path) -> str:
+    """Write page, JSON, certificate, keys and verifier; returns the command that checks them."""
+    settings = Settings(home=home, database_url="")
+    files = {"report.json": report.to_json(), "report.html": salted_page(report.to_html())}
+    digests = {name: digest(data) for name, data in files.items()}
+    database = open_database(settings)
+    try:
+        with database.session() as session:
+            signed = issue(
+                session, key_ring(settings), report, report_id="demonstration", files=digests, actor="demo"
+            )
+    finally:
+        database.close()
+    return write_bundle(settings, out.absolute(), {**files, "report.dsse": signed.envelope})
 
 
 def recall_of(home: Path) -> Recall:

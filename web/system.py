@@ -1,12 +1,18 @@
-"""Whether the service lives (`/healthz`) and whether it can work (`/readyz`); for load balancers, without a
-token.
+"""What anybody may ask without a token: whether the service lives (`/healthz`) and can work (`/readyz`), its
+public keys, and the script that checks certificates.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from apiflask import APIBlueprint
+from flask import Response
 from flask.typing import ResponseReturnValue
 
+from audit import verify_alone
+from audit.errors import KeyProblem
+from audit.keys import KeyRing, public_list
 from store.errors import StoreError
 from web.api.outputs import Health
 from web.context import services
@@ -33,3 +39,23 @@ def readyz() -> ResponseReturnValue:
     if not current:
         raise Problem(503, "not_ready", "The database has not the newest schema; run `unwrite migrate`.")
     return {"status": "ok"}
+
+
+@system.get("/.well-known/unwrite-keys.json")
+@system.doc(hide=True)
+def public_keys() -> Response:
+    """The public keys of this installation, as verifiers take them (trusted.json)."""
+    try:
+        keys = KeyRing(services().settings.resolved_signing_keys()).public()
+    except KeyProblem as error:
+        raise Problem(503, "not_ready", "The signing keys cannot be read; see `unwrite doctor`.") from error
+    return Response(public_list(keys), mimetype="application/json")
+
+
+@system.get("/verify.py")
+@system.doc(hide=True)
+def verifier() -> Response:
+    """The verifier that needs nothing of ours."""
+    response = Response(Path(verify_alone.__file__).read_bytes(), mimetype="text/x-python")
+    response.headers["Content-Disposition"] = 'attachment; filename="verify.py"'
+    return response

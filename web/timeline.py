@@ -88,6 +88,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "request.retry": ("Sent to work again", "blue"),
     "request.accept": ("Leak accepted, request completed", "green"),
     "audit.started": ("Audit started", ""),
+    "certificate.issued": ("Report signed and entered into the log", "green"),
+    "certificate.missing": ("Report not signed: no key could sign", "amber"),
     "job.failed": ("Job failed", "red"),
     "job.retried": ("Attempt failed; trying again", "amber"),
     "job.cancelled": ("Job ended", ""),

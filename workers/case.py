@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from audit.facts import AuditFact
+from audit.statement import salted_lines
 from store import audits, requests
 from store.models import Request
 from store.requests import RequestFact
@@ -102,5 +103,6 @@ class Case:
     def save_in(
         self, session: Session, phase: str, result: dict[str, Any], transcript: bytes | None = None
     ) -> None:
-        """Save a finished phase in a transaction that is open already."""
+        """Save a finished phase in a transaction that is open already; a transcript gets its salt here."""
+        transcript = None if transcript is None else salted_lines(transcript)
         audits.save_phase(session, self.context.vault, self.run_id, phase, result, transcript)

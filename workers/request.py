@@ -13,13 +13,16 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
+from audit.keys import KeyRing
 from audit.report import RepairRound, Report
 from audit.results import PhaseResult
+from audit.statement import salted_page
 from store import audits, events, requests, states
 from workers import report
 from workers.apply import applied, apply, widen
 from workers.audit import Audit, neighbours, recall
 from workers.case import Case
+from workers.certificate import sign_report
 from workers.change import Change
 from workers.context import JobContext
 from workers.report import Findings
@@ -138,9 +141,9 @@ def _close(case: Case, done: Report) -> None:
 
 def _save_report(case: Case, done: Report, also: Callable[[Session], None]) -> None:
     texts = {fact.id: fact for fact in case.audit_facts}
-    html = done.to_html(texts)
+    html, data, vault = salted_page(done.to_html(texts)), done.to_json(), case.context.vault
+    ring, worker = KeyRing(case.context.settings.resolved_signing_keys()), case.context.lease.worker
     with case.context.lease.transaction() as session:
-        audits.save_report(
-            session, case.context.vault, case.run_id, case.request.id, done.verdict, done.to_json(), html
-        )
+        saved = audits.save_report(session, vault, case.run_id, case.request.id, done.verdict, data, html)
         also(session)
+        sign_report(session, vault, ring, saved, actor=worker)

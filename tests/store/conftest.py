@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from store.database import Database
-from store.models import Base
+from store.models import Base, LogHead
 from store.vault import Vault
 from tests.postgres import throwaway_database
 
@@ -66,7 +66,7 @@ def postgres_database(migrated_server: Database) -> Database:
         connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
         for name in Base.metadata.tables:
             connection.execute(sa.text(f'DELETE FROM "{name}"'))
-        connection.execute(sa.text("ALTER SEQUENCE event_seq_seq RESTART"))
+        connection.execute(sa.insert(LogHead).values(id=1, size=0, hash=bytes(32)))
     return migrated_server
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.util import CommandError
 
+from store import events
 from store.database import Database
 from store.models import Base
 from store.schema import config, downgrade, upgrade
+from tests.store.test_log import assert_one_chain
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,3 +53,43 @@ def test_the_alembic_command_line_works_from_a_checkout(tmp_path: Path) -> None:
     arguments += ["-x", f"url=sqlite:///{tmp_path}/cli.db", "upgrade", "head"]
     subprocess.run(arguments, cwd=tmp_path, check=True, timeout=60, env={"PYTHONPATH": str(ROOT)})
     assert Database(f"sqlite:///{tmp_path}/cli.db").is_current()
+
+
+OLD_EVENTS = [  # as version 0.1.0 wrote them; the second one's clock was set back
+    ("user.created", '{"user": "usr_a", "role": "admin"}', "2026-11-23 10:00:00.000001"),
+    ("token.created", '{"token": "tok_a"}', "2026-11-23 09:00:00.000000"),
+    ("user.active", '{"user": "usr_a", "active": true}', "2026-11-23 11:00:00.000000"),
+]
+
+
+def test_old_events_are_chained_in_their_order_and_come_back_on_the_way_down(database: Database) -> None:
+    downgrade(database.engine, "0001")
+    with database.engine.begin() as connection:
+        for seq, (kind, body, at) in zip((1, 3, 9), OLD_EVENTS, strict=True):  # a sequence has gaps
+            values = {"seq": seq, "kind": kind, "body": body, "at": at}
+            connection.execute(
+                sa.text(
+                    "INSERT INTO event (seq, kind, actor, body, at) VALUES (:seq, :kind, 'cli', :body, :at)"
+                ),
+                values,
+            )
+    upgrade(database.engine)
+    assert_one_chain(database, 3)
+    with database.session() as session:
+        found = events.list_events(session)
+        events.append(session, "later", actor="me")
+    assert [(event.kind, event.body) for event in found] == [
+        (kind, json.loads(body)) for kind, body, _ in OLD_EVENTS
+    ]
+    assert [event.at.hour for event in found] == [10, 10, 11]
+    assert_one_chain(database, 4)
+    downgrade(database.engine, "0001")
+    with database.engine.begin() as connection:
+        rows = connection.execute(sa.text("SELECT seq, kind, actor FROM event ORDER BY seq")).all()
+    assert [tuple(row) for row in rows] == [
+        (1, "user.created", "cli"),
+        (2, "token.created", "cli"),
+        (3, "user.active", "cli"),
+        (4, "later", "me"),
+    ]
+    upgrade(database.engine)

@@ -65,10 +65,18 @@ def test_doctor_finds_what_is_missing_and_says_what_to_do() -> None:
     before = run("doctor", "--no-model")
     assert before.exit_code == 1
     assert "unwrite migrate" in before.output
+    assert "unwrite keys new" in before.output
     run("migrate")
+    run("keys", "new")
     after = run("doctor", "--no-model")
     assert after.exit_code == 0, after.output
     assert "FAIL" not in after.output
+
+
+def test_doctor_says_when_the_signing_key_is_about_to_expire() -> None:
+    run("migrate")
+    run("keys", "new", "--days", "3")
+    assert "more days only" in run("doctor", "--no-model").output
 
 
 def test_doctor_says_when_a_broker_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

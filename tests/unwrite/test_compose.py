@@ -40,6 +40,13 @@ def test_no_secret_is_written_in_the_file() -> None:
     assert load("docker-compose.yml")["secrets"] == {"master_key": {"file": "./secrets/master.key"}}
 
 
+def test_worker_and_web_share_the_signing_keys() -> None:
+    services = load("docker-compose.yml")["services"]
+    for name in ("web", "worker", "migrate"):
+        assert "keys:/data/keys" in services[name]["volumes"]
+        assert services[name]["environment"]["UNWRITE_SIGNING_KEYS"] == "/data/keys"
+
+
 def test_the_worker_reserves_a_gpu_and_the_override_turns_it_off() -> None:
     worker = load("docker-compose.yml")["services"]["worker"]
     [device] = worker["deploy"]["resources"]["reservations"]["devices"]

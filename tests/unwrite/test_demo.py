@@ -1,17 +1,24 @@
 """The demonstration's parts: robust to how many facts there are, and honest in what it prints."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from audit.report import pool, validate
 from tests.audit import fakes
 from unwrite import demo_facts
+from unwrite.certificates import first_key
+from unwrite.cli import main
 from unwrite.demo import ProgressLine, write_report
 from unwrite.demo_facts import load_facts
 from unwrite.demo_summary import Recall, print_summary
+from unwrite.installation import open_database
+from unwrite.settings import Settings
 
 FACT = {
     "prompt": "The city of Ann Example is",
@@ -61,11 +68,20 @@ def test_without_any_report_the_states_are_still_told(capsys: pytest.CaptureFixt
     assert "2 failed" in capsys.readouterr().out
 
 
-def test_the_report_is_written_as_page_and_as_json(tmp_path: Path) -> None:
+def test_the_report_is_written_signed_and_can_be_checked(tmp_path: Path) -> None:
+    home, out = tmp_path / "home", tmp_path / "out"
+    settings = Settings(home=home, database_url="")
+    database = open_database(settings, migrate=True)
+    first_key(settings, database)
+    database.close()
     report = pool([fakes.report("forget", 20)[0]], produced_at=datetime.now(UTC))
-    page = write_report(report, tmp_path / "out")
-    assert page.read_bytes().startswith(b"<!doctype html>")
-    assert validate((tmp_path / "out" / "report.json").read_bytes()) == report
+    command = write_report(report, out, home)
+    assert (out / "report.html").read_bytes().startswith(b"<!doctype html>")
+    assert validate((out / "report.json").read_bytes()) == report
+    done = CliRunner().invoke(main, command.split()[1:])
+    assert done.exit_code == 0, done.output
+    alone = [out / "verify.py", out / "report.dsse", out / "trusted.json", out / "report.html"]
+    subprocess.run([sys.executable, "-I", *alone], check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
 def test_progress_into_a_pipe_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,11 @@
 """From approval to report: what is promised about a request, also when workers die at the worst moment."""
 
-import json
 import threading
 from collections.abc import Callable
 
 import pytest
 
+from audit.transcript import Transcript
 from store import audits, clocks, jobs, rechecks, requests
 from store.texts import FactText
 from tests.workers.conftest import Shop
@@ -76,7 +76,7 @@ def test_a_leaking_tombstone_is_repaired_and_certified_afresh(shop: Shop) -> Non
         first, again = (audits.transcript(session, shop.vault, run.id, name) for name in ("after", "after-1"))
     assert first is not None
     assert again is not None
-    asked = [{json.loads(line)["prompt"] for line in text.splitlines()} for text in (first, again)]
+    asked = [set(Transcript.from_bytes(text).prompts()) for text in (first, again)]
     assert not asked[0] & asked[1]
 
 

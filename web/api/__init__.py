@@ -10,4 +10,4 @@ from web.security import POST_LIMIT, limiter
 api = APIBlueprint("api", __name__, url_prefix="/api/v1")
 limiter.limit(POST_LIMIT, methods=["POST"])(api)
 
-from web.api import facts, jobs, rechecks, reports, requests  # noqa: E402,F401 (they register their routes)
+from web.api import facts, jobs, log, rechecks, reports, requests  # noqa: E402,F401 (they register their routes)

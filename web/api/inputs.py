@@ -102,3 +102,15 @@ class FactFilter(Page):
     """Filters of the list of facts."""
 
     state: FactState | None = None
+
+
+class ConsistencyQuery(In):
+    """The size of a tree head that you kept."""
+
+    first: int = Field(ge=1, le=2**53)
+
+
+class InclusionQuery(In):
+    """The place of an event in the log, from 1."""
+
+    seq: int = Field(ge=1, le=2**53)

@@ -281,6 +281,30 @@ class BankOut(Out):
     facts: dict[str, int]
 
 
+class TreeHeadOut(Out):
+    """A signed tree head: a DSSE envelope around size, root and time."""
+
+    size: int
+    envelope: dict[str, Any]
+
+
+class InclusionOut(Out):
+    """That `leaf` is number `index` (from 0) of the tree of `size` entries; hashes in hex."""
+
+    size: int
+    index: int
+    leaf: str
+    path: list[str]
+
+
+class ConsistencyOut(Out):
+    """That the tree of `second` entries continues the tree of `first`; hashes in hex."""
+
+    first: int
+    second: int
+    path: list[str]
+
+
 class Health(Out):
     """Whether the service answers."""
 

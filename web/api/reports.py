@@ -11,7 +11,7 @@ from web.api import api
 from web.api.guard import document, requires
 from web.api.outputs import ReportList, ReportRef
 from web.context import reading
-from web.documents import html_document, json_document
+from web.documents import certificate_document, html_document, json_document
 from web.identity import visible_report, visible_request
 
 
@@ -47,3 +47,16 @@ def report_html(report_id: str) -> Response:
     """
     with reading() as session:
         return html_document(session, visible_report(session, report_id))
+
+
+@api.get("/reports/<report_id>.dsse")
+@requires("reports:read")
+@api.doc(responses=document("The certificate", "application/vnd.dsse.envelope.v1+json", "object"))
+def report_certificate(report_id: str) -> Response:
+    """Get the signed certificate of a report
+
+    An in-toto statement in a DSSE envelope, with its inclusion proof. It holds no personal data. Check it with
+    `unwrite verify`, or with the script at `/verify.py`. 404 `not_signed` while there is none.
+    """
+    with reading() as session:
+        return certificate_document(session, visible_report(session, report_id))
