@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve test lint bench-counterfact bench-summary train clean
+.PHONY: help venv demo serve test lint bench-counterfact bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-summary train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -28,6 +28,21 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter
 
 bench-counterfact: $(READY)  ## the paper's CounterFact table on this machine
 	$(BIN)/python -m benchmarks.counterfact $(ARGS)
+
+bench-batch: $(READY)  ## Figure 2: 1 to 1,024 facts in one memory, single and joint read
+	$(BIN)/python -m benchmarks.batch_editing $(ARGS)
+
+bench-sequential: $(READY)  ## Table 3: retention after 1,000 and 10,000 edits (ARGS="--edits 100000")
+	$(BIN)/python -m benchmarks.sequential $(ARGS)
+
+bench-forgetting: $(READY)  ## Table 4: forgotten and retained facts at N = K and 2K
+	$(BIN)/python -m benchmarks.forgetting $(ARGS)
+
+bench-noise: $(READY)  ## Figure 6: recall against the noise of addressing
+	$(BIN)/python -m benchmarks.noise $(ARGS)
+
+bench-long-context: $(READY)  ## Table 6: 64 to 4,096 fictitious facts, beside the same decoder with them in context
+	$(BIN)/python -m benchmarks.long_context $(ARGS)
 
 bench-summary: $(READY)  ## docs/benchmarks.md from benchmarks/results
 	$(BIN)/python -m benchmarks.summary

@@ -127,8 +127,8 @@ def _shape(unexplained: Tensor) -> Tensor:
 def _clean_up(views: Tensor, noise: Tensor, shape: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Likeliest token (n,), mean code (n, d) and mean variance a number (n,) of noisy slots (n, d)."""
     root = torch.linalg.cholesky(shape)
-    white = torch.linalg.solve_triangular(root, codes.double().T, upper=False).T.float()
-    looks = torch.linalg.solve_triangular(root, views.T, upper=False).T.float()
+    whiten = torch.linalg.inv(root).T
+    white, looks = codes @ whiten.float(), (views @ whiten).float()
     energy, tokens = white.square().sum(dim=1) / 2, torch.empty(len(views), dtype=torch.int64)
     means, variances = torch.empty_like(views), torch.zeros(len(views), dtype=torch.float64)
     for rows in torch.arange(len(views)).split(_ROWS_AT_ONCE):
