@@ -130,7 +130,8 @@ class LogProof:
             assert isinstance(data, dict)
             entry = Entry(data["record"].encode(), data["details"].encode(), bytes.fromhex(data["salt"]))
             path = tuple(bytes.fromhex(node) for node in data["path"])
-            proof = cls(entry, int(data["index"]), path, data["head"])
+            assert type(data["index"]) is int
+            proof = cls(entry, data["index"], path, data["head"])
         except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
             raise CertificateInvalid("the log proof is incomplete") from None
         if proof.to_dict() != data:

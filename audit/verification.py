@@ -64,6 +64,10 @@ def verify(data: bytes, keys: Sequence[TrustedKey], files: Mapping[str, bytes] |
             found.not_shown = list(_not_shown(certificate))
     except CertificateInvalid as error:
         found.checks.append(Check("statement", False, str(error)))
+    except (LookupError, TypeError, AttributeError):
+        found.checks.append(
+            Check("statement", False, "what is stated does not have the fields that it should")
+        )
     return found
 
 
