@@ -133,8 +133,12 @@ def _shown(certificate: Certificate, checks: Sequence[Check]) -> Iterator[str]:
     if len(subjects) > 1:
         names = f"{subjects[0]['name']} … {subjects[-1]['name']}"
         yield f"It is about these states of the memory: {names} ({len(subjects)} keyed digests)."
-    if any(True in group["equalsNeverWritten"] for group in predicate["groups"]):
-        yield "The signer compared the memory with one in which the facts were never written: equal, bit for bit."
+    compared = {equal for group in predicate["groups"] for equal in group["equalsNeverWritten"]} - {None}
+    if compared == {True}:
+        yield (
+            "For every forget the signer states that the memory was compared with one in which the facts were never "
+            "written, and was equal, bit for bit."
+        )
     yield (
         "The statement is in the signer's log, at a place that the signed tree head fixes: it cannot be taken "
         "out or dated back without breaking that head."

@@ -283,6 +283,14 @@ def test_a_certificate_that_says_more_than_its_report_is_found(made: Signed) -> 
     assert [check.name for check in found.checks if check.ok is False] == ["figures"]
 
 
+@pytest.mark.parametrize(("equal", "said"), [([True], True), ([True, False], False), ([None], False)])
+def test_equality_is_shown_only_where_it_holds_for_all(made: Signed, equal: list[Any], said: bool) -> None:
+    data = signed_with(made, lambda said: said["groups"][0].update(equalsNeverWritten=equal))
+    found = verify(data, made.ring.public())
+    assert found.holds
+    assert any("bit for bit" in line for line in found.shown) is said
+
+
 @pytest.mark.parametrize("groups", [None, [], [{}], 3, [[]]])
 def test_a_signed_statement_without_the_usual_fields_does_not_crash(made: Signed, groups: object) -> None:
     data = signed_with(made, lambda said: said.update(groups=groups))
