@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve test lint bench-counterfact bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-summary train clean
+.PHONY: help venv demo serve test lint bench-counterfact bench-scope bench-tombstones bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-summary train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -43,6 +43,12 @@ bench-noise: $(READY)  ## Figure 6: recall against the noise of addressing
 
 bench-long-context: $(READY)  ## Table 6: 64 to 4,096 fictitious facts, beside the same decoder with them in context
 	$(BIN)/python -m benchmarks.long_context $(ARGS)
+
+bench-scope: $(READY)  ## scope detectors: EER, F1, spellings, cost (ARGS="--counterfact full.json core.json --zsre ... --tofu ...")
+	$(BIN)/python -m benchmarks.scope $(ARGS)
+
+bench-tombstones: $(READY)  ## leaks of censored facts, output check on and off (ARGS="--counterfact full.json")
+	$(BIN)/python -m benchmarks.tombstones $(ARGS)
 
 bench-summary: $(READY)  ## docs/benchmarks.md from benchmarks/results
 	$(BIN)/python -m benchmarks.summary

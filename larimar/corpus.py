@@ -121,7 +121,7 @@ def named_templates(
     """Groups of two or more templates that ask the same, names to put in, and how to put a name in."""
     rows = json.loads(path.read_text(encoding="utf-8"))
     groups = [[(t["left"].strip(), t["right"].strip()) for t in row["templates"]] for row in rows]
-    return [group for group in groups if len(group) > 1], _names(texts), _question
+    return [group for group in groups if len(group) > 1], names_in(texts), _question
 
 
 def declarative_forms(group: list[Template]) -> list[Template]:
@@ -173,7 +173,7 @@ def _question(template: Template, name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _names(texts: list[str]) -> list[str]:
+def names_in(texts: list[str]) -> list[str]:
     """Runs of two to four capitalised words inside sentences: stand-ins for subjects."""
     found = set()
     for text in texts:

@@ -24,10 +24,11 @@ from larimar.decoding import Decoder, Query, Sampling
 from larimar.encoders import build_reader
 from larimar.entry import Entry
 from larimar.errors import UnknownFact
+from larimar.output_check import Completion, Tombstones, checked
 from larimar.reader import Reader
-from larimar.scope import Embedder, ScopeDetector
+from larimar.scope import DetectorName, ScopeDetector, load_detector
 from larimar.text import TOMBSTONE, Fact, spaced, statement
-from larimar.weights import load_decoder, load_sentence_encoder
+from larimar.weights import load_decoder
 
 TombstoneDecoding = Literal["constrained", "free"]
 
@@ -43,16 +44,19 @@ class Weights:
     detector: ScopeDetector
 
     @classmethod
-    def load(cls, directory: Path, device: str) -> Weights:
-        """Base weights and checkpoint. Raises CheckpointCorrupt, CheckpointMismatch, WeightsUnavailable."""
+    def load(cls, directory: Path, device: str, detector: DetectorName = "isd") -> Weights:
+        """Base weights, checkpoint and scope detector.
+
+        Raises CheckpointCorrupt, CheckpointMismatch, WeightsUnavailable.
+        """
         saved = checkpoints.load(directory)
         config = saved.config
         base, tokenizer = load_decoder(config.decoder, device=device)
         reader = build_reader(base, tokenizer, config).to(device)
         reader.fill(saved.tensors)
         reader.merge()
-        detector = ScopeDetector(Embedder(load_sentence_encoder(config.sentence_encoder, device)))
-        return cls(config, Decoder(base, tokenizer), Decoder(reader.decoder, tokenizer), reader, detector)
+        scope = load_detector(detector, config.sentence_encoder, device)
+        return cls(config, Decoder(base, tokenizer), Decoder(reader.decoder, tokenizer), reader, scope)
 
     def encode(self, text: str) -> Tensor:
         """The latent (n, d) int16 of a statement. Raises FactTooLong."""
@@ -92,26 +96,39 @@ class Larimar:
     name = "guarded Larimar"
 
     def __init__(
-        self, weights: Weights, bank: Bank, tombstone_decoding: TombstoneDecoding = "constrained"
+        self,
+        weights: Weights,
+        bank: Bank,
+        tombstone_decoding: TombstoneDecoding = "constrained",
+        *,
+        output_check: bool = True,
     ) -> None:
-        """Use `load`; this constructor shares weights between models."""
+        """Use `load`; this constructor shares weights between models.
+
+        `output_check`: what is generated is looked at too, and cut where it tells what a tombstone censors.
+        """
         self.weights, self.bank, self.tombstone_decoding = weights, bank, tombstone_decoding
+        self.output_check, self._tombstones = output_check, Tombstones()
         self.base = BaseDecoder(weights.base)
 
     @classmethod
-    def load(cls, checkpoint: Path | None = None, device: str = "auto") -> Larimar:
+    def load(
+        cls, checkpoint: Path | None = None, device: str = "auto", detector: DetectorName = "isd"
+    ) -> Larimar:
         """The model of a checkpoint directory (None: the shipped one) with an empty bank.
 
-        `device`: `cpu`, `cuda`, or `auto`. Raises the checkpoint and weights errors of `larimar.errors`.
+        `device`: `cpu`, `cuda`, or `auto`. `detector`: the scope detector, `isd` or `esd`. Raises the checkpoint and
+        weights errors of `larimar.errors`.
         """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        weights = Weights.load(checkpoint or checkpoints.default_directory(), device)
+        weights = Weights.load(checkpoint or checkpoints.default_directory(), device, detector)
         return cls(weights, Bank(weights.config))
 
     def with_bank(self, entries: Iterable[Entry] = ()) -> Larimar:
         """The same weights over an own bank: a rebuild from a ledger, or a never-written twin."""
-        return Larimar(self.weights, Bank(self.weights.config, entries), self.tombstone_decoding)
+        bank = Bank(self.weights.config, entries)
+        return Larimar(self.weights, bank, self.tombstone_decoding, output_check=self.output_check)
 
     def write(self, facts: Sequence[Fact]) -> list[Entry]:
         """Write facts (alpha = +1); returns their ledger entries. Raises DuplicateFact, FactTooLong."""
@@ -124,6 +141,7 @@ class Larimar:
     def forget(self, fact_ids: Sequence[str]) -> None:
         """Take facts out (alpha = -1), exactly. Raises UnknownFact; then nothing changed."""
         self.bank.remove(fact_ids)
+        self._tombstones.drop(fact_ids)
 
     def widen(self, fact_id: str, prompt_and_phrasings: Sequence[str]) -> Entry:
         """Add phrasings to a fact's scope; costs no memory row. Returns the new ledger entry."""
@@ -167,7 +185,8 @@ class Larimar:
         results.update(zip(reading, self.weights.reading.generate(queries, drawn), strict=True))
         base = self.base.generate([prompts[i] for i in outside], **sampling)
         results.update(zip(outside, base, strict=True))
-        return [results[i] for i in range(len(prompts))]
+        made = [results[i] for i in range(len(prompts))]
+        return self._checked(prompts, routes, made) if self.output_check else made
 
     def score(self, prompts: Sequence[str], targets: Sequence[str]) -> list[float]:
         """Mean log-probability a token (nats) of each target after its prompt.
@@ -233,6 +252,25 @@ class Larimar:
     def _is_constrained(self, fact_id: str) -> bool:
         """Whether only the readout's text may be said."""
         return self.tombstone_decoding == "constrained" and self.bank.entries[fact_id].kind == "tombstone"
+
+    def _checked(
+        self, prompts: Sequence[str], routes: list[str | None], made: list[list[str]]
+    ) -> list[list[str]]:
+        """Completions, cut where a sentence tells what a tombstone censors; one call of the detector."""
+        self._tombstones.follow(self.bank.entries)
+        tombstones = self._tombstones.names
+        if not tombstones:
+            return made
+        words = self._tombstones.words()
+        at = [i for i, route in enumerate(routes) if not (route and self._is_constrained(route))]
+
+        def censored(texts: Sequence[str]) -> list[str | None]:
+            return [self.readout_answer(i) if i in tombstones else None for i in self.in_scope(texts)]
+
+        asked = [Completion(prompts[i], out, routes[i] in tombstones) for i in at for out in made[i]]
+        outputs = iter(checked(asked, words, censored))
+        replaced = {i: [next(outputs) for _ in made[i]] for i in at}
+        return [replaced.get(i, outputs_of) for i, outputs_of in enumerate(made)]
 
     def _entry(self, fact: Fact, kind: str, answer: str) -> Entry:
         """The ledger entry of a fact."""

@@ -1,37 +1,53 @@
-"""The scope detector (paper section 4, ESD): does the memory answer for this prompt, and for which fact?
+"""The scope detector (paper section 4): does the memory answer for this prompt, and for which fact?
 
-A sentence encoder embeds the prompt, sentence by sentence, and a logistic classifier looks at how near it is
-to a stored phrasing and whether it names the subject. Facts without a subject use the cosine alone. The
-weights lie in `data/scope.json`, fitted by `python -m larimar.fit_scope` on records that no benchmark scores.
+Two detectors, by name. `esd` embeds the prompt, sentence by sentence, and a logistic classifier looks at how
+near it is to a stored phrasing and whether it names the subject. `isd` (default) is a cascade: what `esd`
+does not rule out at once is read by the trained `judge`, together with the stored prompt, and a second
+classifier decides. A prompt that is about nobody who is stored costs the first stage alone. Classifiers and
+thresholds lie in `data/scope.json` with their false-accept and false-reject rates, fitted by
+`python -m larimar.fit_scope` on records that no benchmark scores.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
-import sentencex
-from rapidfuzz import fuzz
+from numpy.typing import NDArray
 
-from larimar.index import ScopeIndex, Stored
-from larimar.vectors import Floats
-
-FEATURES = ("cosine", "masked_cosine", "fuzzy_name", "name_words", "shared_words", "token_set")
-"""What `pair_features` measures; the classifier also sees their squares and products."""
-_STEM = 5
-_COMMON = frozenset(
-    "a an the of is was were are in on at to for by with from as it its what which who whom whose when where "
-    "how did does do x s and or be been that this".split()
+from larimar.evidence import (
+    KINDS,
+    Asked,
+    Case,
+    Features,
+    Kind,
+    beside,
+    features_of,
+    has,
+    pairs_of,
+    sentences_of,
 )
-_MASK = "X"
+from larimar.index import ScopeIndex, Stored
+from larimar.judge import Judge
+from larimar.names import mask_names, normalise
+from larimar.vectors import Floats
+from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
+
+DetectorName = Literal["isd", "esd"]
+
+
+class Reads(Protocol):
+    """What the detector asks of a judge."""
+
+    def logits(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        """How much each query (second) asks for what is stored (first)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ class Hit:
     probability: float
     """the detector's probability that it should"""
     cosine: float
-    """to the nearest of its phrasings; decides between facts that are all in scope"""
+    """to the nearest of its phrasings"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,8 @@ class Classifier:
     weights: tuple[float, ...]
     bias: float
     threshold: float
+    gate: float
+    """below this probability the judge is not asked"""
 
     def probability(self, features: Sequence[float]) -> float:
         """P(in scope) of features, which are expanded by `quadratic` first."""
@@ -59,14 +77,23 @@ class Classifier:
         return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, z))))
 
 
+Classifiers = dict[str, Classifier]
+"""by `<detector>_<with_subject or without_subject>`"""
+
+
 @lru_cache
-def shipped_classifiers() -> tuple[Classifier, Classifier]:
-    """The fitted classifiers: for facts with a subject, and for facts without."""
-    data = json.loads((resources.files("larimar") / "data" / "scope.json").read_text(encoding="utf-8"))
-    return tuple(  # type: ignore[return-value]
-        Classifier(tuple(row["weights"]), row["bias"], row["threshold"])
-        for row in (data["with_subject"], data["without_subject"])
-    )
+def shipped_classifiers() -> Classifiers:
+    """The fitted classifiers of both detectors."""
+    return read_classifiers(Path(str(resources.files("larimar") / "data" / "scope.json")))
+
+
+def read_classifiers(path: Path) -> Classifiers:
+    """The classifiers of a file that `python -m larimar.fit_scope` wrote."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: Classifier(tuple(row["weights"]), row["bias"], row["threshold"], row["gate"])
+        for name, row in data["classifiers"].items()
+    }
 
 
 class Embedder:
@@ -89,23 +116,45 @@ class Embedder:
 class ScopeDetector:
     """Routes prompts to the stored fact that answers for them."""
 
-    def __init__(self, embedder: Embedder, classifiers: tuple[Classifier, Classifier] | None = None) -> None:
-        """`classifiers` None takes the shipped ones."""
-        self.embedder = embedder
-        self._with_subject, self._without = classifiers or shipped_classifiers()
+    def __init__(
+        self, embedder: Embedder, judge: Reads | None = None, classifiers: Classifiers | None = None
+    ) -> None:
+        """Without a judge this is ESD, with one ISD. `classifiers` None takes the shipped ones."""
+        self.embedder, self.judge = embedder, judge
+        self.classifiers = shipped_classifiers() if classifiers is None else classifiers
+
+    @property
+    def name(self) -> DetectorName:
+        """Which detector this is."""
+        return "isd" if self.judge else "esd"
 
     def store(self, fact_id: str, phrasings: Sequence[str], names: Sequence[str]) -> Stored:
         """Embeddings of a fact's phrasings, ready for the index."""
-        masked = [mask_names(text, names) for text in phrasings]
-        made = self.embedder.embed([*phrasings, *masked])
-        plain, hidden = made[: len(phrasings)].copy(), made[len(phrasings) :].copy()
-        return Stored(fact_id, tuple(names), tuple(masked), plain, hidden)
+        return self.store_all([(fact_id, phrasings, names)])[0]
+
+    def store_all(self, facts: Sequence[tuple[str, Sequence[str], Sequence[str]]]) -> list[Stored]:
+        """`store` for many facts (id, phrasings, names), in one batch of embeddings."""
+        texts = [[normalise(phrasing) for phrasing in phrasings] for _, phrasings, _ in facts]
+        names = [tuple(normalise(name) for name in own) for _, _, own in facts]
+        masked = [[mask_names(t, n) for t in group] for group, n in zip(texts, names, strict=True)]
+        known = sorted({t for group in (*texts, *masked) for t in group})
+        row = dict(zip(known, self.embedder.embed(known), strict=True))  # equal texts get equal bits
+        return [
+            Stored(
+                fact[0],
+                own,
+                tuple(hidden),
+                np.stack([row[t] for t in plain]),
+                np.stack([row[t] for t in hidden]),
+            )
+            for fact, own, plain, hidden in zip(facts, names, texts, masked, strict=True)
+        ]
 
     def route(self, prompts: Sequence[str], index: ScopeIndex) -> list[Hit | None]:
-        """For each prompt the nearest fact above its threshold, or None (out of scope)."""
+        """For each prompt the fact above its threshold that fits best, or None (out of scope)."""
+        best = (lambda hit: hit.cosine) if self.judge is None else (lambda hit: (hit.probability, hit.cosine))
         return [
-            max(hits, key=lambda hit: hit.cosine, default=None)
-            for hits in self.scores(prompts, index, above_threshold=True)
+            max(hits, key=best, default=None) for hits in self.scores(prompts, index, above_threshold=True)
         ]
 
     def scores(
@@ -114,86 +163,77 @@ class ScopeDetector:
         """Every candidate fact of each prompt with its probability."""
         if not len(index) or not prompts:
             return [[] for _ in prompts]
+        asked = self.asked(prompts)
+        found = [index.candidates(each.plain) for each in asked]
+        cases = [beside(a, stored) for a, group in zip(asked, found, strict=True) for stored in group]
+        hits = iter(self.judged(cases, above_threshold=above_threshold))
+        groups = [[next(hits) for _ in group] for group in found]
+        return [[hit for hit in group if hit is not None] for group in groups]
+
+    def asked(self, prompts: Sequence[str]) -> list[Asked]:
+        """Prompts in sentences with their embeddings, in one batch."""
         pieces = [sentences_of(prompt) for prompt in prompts]
         flat = self.embedder.embed([piece for group in pieces for piece in group])
         ends = np.cumsum([len(group) for group in pieces])
-        plain = np.split(flat, ends[:-1])
-        found = [index.candidates(rows) for rows in plain]
-        masked = self._masked(pieces, found)
+        return [Asked(group, rows) for group, rows in zip(pieces, np.split(flat, ends[:-1]), strict=True)]
+
+    def judged(self, cases: Sequence[Case], *, above_threshold: bool = False) -> list[Hit | None]:
+        """Each case's probability; None when it is below the threshold and `above_threshold` is set.
+
+        Phrasings that name the subject and phrasings that do not are judged apart; the better counts.
+        """
+        found: list[list[tuple[float, float]]] = [[] for _ in cases]
+        for kind in KINDS:
+            places = [i for i, case in enumerate(cases) if has(case, kind)]
+            for i, judged in zip(places, self._decide(kind, [cases[i] for i in places]), strict=True):
+                found[i].append(judged)
+        hits: list[Hit | None] = []
+        for case, chances in zip(cases, found, strict=True):
+            passed = [p for p, threshold in chances if p >= threshold]
+            best = max(passed or [p for p, _ in chances])
+            cosine = float((case.asked.plain @ case.stored.plain.T).max())
+            hits.append(Hit(case.stored.fact_id, best, cosine) if passed or not above_threshold else None)
+        return hits
+
+    def evidence(self, kind: Kind, cases: Sequence[Case]) -> tuple[list[Features], list[float]]:
+        """Features and judge's logit of cases (zero without a judge), whatever the gate; for fitting."""
+        masked = self._masked(cases)
+        logits = self._logits(kind, cases, masked) if self.judge else [0.0] * len(cases)
+        return [features_of(kind, case, masked) for case in cases], logits
+
+    def _decide(self, kind: Kind, cases: Sequence[Case]) -> list[tuple[float, float]]:
+        """Probability and threshold of each case; the judge is asked where stage one does not rule it out."""
+        first, second = self.classifiers[f"esd_{kind}"], self.classifiers[f"isd_{kind}"]
+        masked = self._masked(cases)
+        features = [features_of(kind, case, masked) for case in cases]
+        early = [first.probability(x) for x in features]
+        if self.judge is None:
+            return [(p, first.threshold) for p in early]
+        at = [i for i, p in enumerate(early) if p >= first.gate]
+        logits = dict(zip(at, self._logits(kind, [cases[i] for i in at], masked), strict=True))
         return [
-            [
-                hit
-                for stored in candidates
-                if (hit := self._judge(prompt, rows, masked, group, stored, above_threshold)) is not None
-            ]
-            for prompt, rows, group, candidates in zip(prompts, plain, pieces, found, strict=True)
+            (second.probability(with_logit(logits[i], x)) if i in logits else 0.0, second.threshold)
+            for i, x in enumerate(features)
         ]
 
-    def _masked(self, pieces: list[list[str]], found: list[list[Stored]]) -> dict[str, Floats]:
-        """Embeddings of the masked sentences that the candidates ask for, each once."""
-        texts = {
-            mask_names(piece, stored.names)
-            for group, candidates in zip(pieces, found, strict=True)
-            for stored in candidates
-            if stored.names
-            for piece in group
-        }
-        wanted = sorted(texts)
-        return dict(zip(wanted, self.embedder.embed(wanted), strict=True))
+    def _logits(self, kind: Kind, cases: Sequence[Case], masked: dict[str, Floats]) -> list[float]:
+        """The judge's highest logit for each case, in one batch."""
+        assert self.judge is not None
+        groups = [pairs_of(kind, case, masked) for case in cases]
+        flat = self.judge.logits([pair for group in groups for pair in group])
+        ends = np.cumsum([len(group) for group in groups])
+        return [float(part.max()) for part in np.split(flat, ends[:-1])] if groups else []
 
-    def _judge(
-        self,
-        prompt: str,
-        rows: Floats,
-        masked: dict[str, Floats],
-        pieces: list[str],
-        stored: Stored,
-        cut: bool,
-    ) -> Hit | None:
-        """The candidate's probability; None when it is below the threshold and `cut` is set.
-
-        Phrasings that name the subject are judged by all features, phrasings that do not by their cosine.
-        """
-        cosines = (rows @ stored.plain.T).max(axis=0)
-        named = stored.named
-        judged: list[tuple[Classifier, tuple[float, ...]]] = []
-        if named.any():
-            texts = [mask_names(piece, stored.names) for piece in pieces]
-            hidden = np.stack([masked[text] for text in texts])
-            near = float(cosines[named].max()), float((hidden @ stored.masked[named].T).max())
-            phrasings = [text for text, is_named in zip(stored.texts, named, strict=True) if is_named]
-            features = (*near, *name_features(prompt, stored.names), *word_features(texts, phrasings))
-            judged.append((self._with_subject, features))
-        if not named.all():
-            judged.append((self._without, (float(cosines[~named].max()),)))
-        found = [(c.probability(x), c.threshold) for c, x in judged]
-        passed = [p for p, threshold in found if p >= threshold]
-        if cut and not passed:
-            return None
-        return Hit(stored.fact_id, max(passed or [p for p, _ in found]), float(cosines.max()))
+    def _masked(self, cases: Sequence[Case]) -> dict[str, Floats]:
+        """Embeddings of every text of the cases, each computed once and only where masking changed it."""
+        known = {text: row for c in cases for text, row in zip(c.asked.pieces, c.asked.plain, strict=True)}
+        wanted = sorted({text for c in cases if c.stored.names for text in c.texts} - known.keys())
+        return known | dict(zip(wanted, self.embedder.embed(wanted), strict=True))
 
 
-def sentences_of(text: str) -> list[str]:
-    """The whole text and, if it has several, its sentences."""
-    whole = text.strip()
-    parts = [part.strip() for part in sentencex.segment("en", whole) if part.strip()]
-    return [whole, *parts] if len(parts) > 1 else [whole or " "]
-
-
-def name_features(prompt: str, names: Sequence[str]) -> tuple[float, float]:
-    """How well a name is found in the prompt, fuzzily, and the share of its words that are there."""
-    text = folded(prompt)
-    words = set(re.findall(r"\w+", text))
-    fuzzy = max(fuzz.partial_ratio(folded(name), text) for name in names) / 100.0
-    return fuzzy, max(_share(re.findall(r"\w+", folded(name)), words) for name in names)
-
-
-def word_features(texts: Sequence[str], phrasings: Sequence[str]) -> tuple[float, float]:
-    """The most words (by their first letters) that a masked sentence shares with a masked phrasing, two ways."""
-    pairs = [(folded(text), folded(phrasing)) for text in texts for phrasing in phrasings]
-    overlaps = [(_stems(a), _stems(b)) for a, b in pairs]
-    shared = max(len(a & b) / max(1, len(a | b)) for a, b in overlaps)
-    return shared, max(fuzz.token_set_ratio(a, b) for a, b in pairs) / 100.0
+def with_logit(logit: float, features: Features) -> Features:
+    """Features of the second stage: the judge's logit, scaled to the size of the others, before them."""
+    return (max(-1.0, min(1.0, logit / 8.0)), *features)
 
 
 def quadratic(features: Sequence[float]) -> list[float]:
@@ -201,24 +241,13 @@ def quadratic(features: Sequence[float]) -> list[float]:
     return [*features, *(a * b for i, a in enumerate(features) for b in features[i:])]
 
 
-def mask_names(text: str, names: Sequence[str]) -> str:
-    """The text with every name replaced by «X», longest names first, whatever their case."""
-    for name in sorted(names, key=len, reverse=True):
-        text = re.sub(rf"\b{re.escape(name)}\b", _MASK, text, flags=re.IGNORECASE)
-    return text
-
-
-def folded(text: str) -> str:
-    """NFKC, accents removed, lower case: what names are compared in."""
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text))
-    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
-
-
-def _stems(text: str) -> set[str]:
-    """The beginnings of a folded text's words, without common ones."""
-    return {word[:_STEM] for word in re.findall(r"\w+", text) if word not in _COMMON}
-
-
-def _share(wanted: list[str], words: set[str]) -> float:
-    """Share of a name's words that are in the prompt."""
-    return sum(word in words for word in wanted) / len(wanted) if wanted else 0.0
+def load_detector(
+    name: DetectorName = "isd", sentence_encoder: str = DEFAULT_SENTENCE_ENCODER, device: str = "cpu"
+) -> ScopeDetector:
+    """The shipped scope detector by name: `isd` with the trained judge, `esd` without. Raises WeightsUnavailable."""
+    encoder = load_sentence_encoder(sentence_encoder, device)
+    if name == "esd":
+        return ScopeDetector(Embedder(encoder))
+    packaged = DEFAULT_SENTENCE_ENCODER
+    judging = encoder if sentence_encoder == packaged else load_sentence_encoder(packaged, device)
+    return ScopeDetector(Embedder(encoder), Judge.load(judging))

@@ -1,16 +1,28 @@
 """The scope detector: rephrasings in, other subjects and other questions out, removed facts gone."""
 
+import json
+import random
+from importlib import resources
+
 import numpy as np
 import pytest
 
+from larimar.errors import CheckpointCorrupt, CheckpointMismatch
+from larimar.evidence import sentences_of
 from larimar.index import ScopeIndex
-from larimar.scope import Embedder, ScopeDetector, folded, mask_names, sentences_of
-from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
+from larimar.judge import Judge
+from larimar.scope import ScopeDetector, load_detector
+from larimar.spelling import SPELLINGS
 
 
 @pytest.fixture(scope="module")
 def detector() -> ScopeDetector:
-    return ScopeDetector(Embedder(load_sentence_encoder(DEFAULT_SENTENCE_ENCODER)))
+    return load_detector("isd")
+
+
+@pytest.fixture(scope="module")
+def first_stage(detector: ScopeDetector) -> ScopeDetector:
+    return ScopeDetector(detector.embedder)
 
 
 @pytest.fixture
@@ -82,18 +94,78 @@ def test_embeddings_have_unit_norm(detector: ScopeDetector) -> None:
     assert np.allclose(np.linalg.norm(detector.embedder.embed(["a", "b c"]), axis=1), 1.0, atol=1e-5)
 
 
-def test_names_are_masked_longest_first_whatever_their_case() -> None:
-    assert mask_names("ada lovelace and Ada", ["Ada", "Ada Lovelace"]) == "X and X"
-    assert mask_names("Adamant", ["Ada"]) == "Adamant"
-
-
-def test_folding_removes_case_and_accents() -> None:
-    assert folded("Léon ÉCLAIR") == "leon eclair"
-
-
 def test_sentences_come_with_the_whole() -> None:
     assert sentences_of("It rained all day. Who is he?") == [
         "It rained all day. Who is he?",
         "It rained all day.",
         "Who is he?",
     ]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Danielle Darrieux was born in the year",
+        "Who directed the first film of Danielle Darrieux?",
+        "Danielle Darrieux died in",
+        "Ada Lovelace's mother was",
+        "Who painted Ada Lovelace?",
+        "What is the mother tongue of Danielle Steel?",
+    ],
+)
+def test_other_questions_about_a_stored_subject_are_out(
+    detector: ScopeDetector, index: ScopeIndex, prompt: str
+) -> None:
+    assert routed(detector, index, prompt) is None
+
+
+@pytest.mark.parametrize("spelling", list(SPELLINGS))
+def test_other_spellings_of_the_name_are_in_scope(
+    detector: ScopeDetector, index: ScopeIndex, spelling: str
+) -> None:
+    written = [SPELLINGS[spelling]("Danielle Darrieux", random.Random(seed)) for seed in range(3)]
+    hits = detector.route([f"The mother tongue of {name} is" for name in written], index)
+    assert [hit and hit.fact_id for hit in hits] == ["tongue"] * 3, written
+
+
+def test_a_pronoun_after_the_name_is_read_as_the_name(detector: ScopeDetector, index: ScopeIndex) -> None:
+    assert routed(detector, index, "Ada Lovelace wrote notes. In which city was she born?") == "city"
+
+
+def test_detectors_by_name_and_the_first_stage_asks_no_judge(
+    detector: ScopeDetector, first_stage: ScopeDetector, index: ScopeIndex
+) -> None:
+    assert (detector.name, first_stage.name) == ("isd", "esd")
+    assert routed(first_stage, index, "The mother tongue of Danielle Darrieux is") == "tongue"
+    assert routed(first_stage, index, "The mother tongue of Léon Blum is") is None
+
+
+def test_the_judge_is_not_asked_about_strangers(detector: ScopeDetector, index: ScopeIndex) -> None:
+    class Refuses:
+        def logits(self, pairs: list[tuple[str, str]]) -> np.ndarray:
+            assert not pairs
+            return np.zeros(0)
+
+    cheap = ScopeDetector(detector.embedder, Refuses())
+    assert cheap.route(["How do bees make honey?", "My car broke down today."], index) == [None, None]
+
+
+def test_thresholds_state_their_error_rates() -> None:
+    data = json.loads((resources.files("larimar") / "data" / "scope.json").read_text(encoding="utf-8"))
+    assert set(data["classifiers"]) == {
+        f"{d}_{k}" for d in ("esd", "isd") for k in ("with_subject", "without_subject")
+    }
+    for row in data["classifiers"].values():
+        assert 0 <= row["false_reject"] <= 0.1
+        assert set(row["false_accept"]) == {"neighbour", "relation"}
+
+
+def test_an_unreadable_or_foreign_judge_is_refused(tmp_path, detector: ScopeDetector) -> None:  # type: ignore[no-untyped-def]
+    from safetensors.torch import save_file
+
+    (tmp_path / "broken").write_bytes(b"no")
+    with pytest.raises(CheckpointCorrupt):
+        Judge.load(detector.embedder.model, tmp_path / "broken")
+    save_file({}, str(tmp_path / "foreign"))
+    with pytest.raises(CheckpointMismatch):
+        Judge.load(detector.embedder.model, tmp_path / "foreign")

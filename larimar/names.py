@@ -1,0 +1,167 @@
+"""Finds a subject's name in a text, however it is spelled, and puts «X» in its place.
+
+A prompt may write the name with typos, look-alike letters, invisible characters, initials, in pieces or by
+the surname alone. `normalise` undoes what Unicode can undo; `locate` compares words with `rapidfuzz`. What
+is left of a strange name («Mary X» for Mary Smith where John Smith is stored) tells the judge that somebody
+else is meant.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from confusable_homoglyphs.confusables import confusables_data
+from rapidfuzz import fuzz
+
+MASK = "X"
+NEAR = 0.84
+"""Similarity from which a run of words is taken for the whole name."""
+_WORD = re.compile(r"(?!(?<=['’])s\b)[^\W_]+")
+_SMALL = frozenset(
+    "a an the of is was were are in on at to for by with from as and or de la le der von van".split()
+)
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a name was found."""
+
+    text: str
+    """with the name, or what was found of it, replaced by «X»"""
+    near: float
+    """similarity (0 to 1) of the most similar run of words to the whole name; 1 when it is there as written"""
+    share: float
+    """of the name's words, how many are there; an initial counts half"""
+
+
+def normalise(text: str) -> str:
+    """NFKC, no invisible characters, and words of look-alike letters in Latin ones."""
+    plain = unicodedata.normalize("NFKC", text)
+    if plain.isascii():
+        return plain
+    shown = "".join(c for c in plain if unicodedata.category(c) != "Cf")
+    return re.sub(r"[^\W\d_]+", lambda found: _latin(found.group()), shown)
+
+
+def folded(text: str) -> str:
+    """Normalised, accents removed, lower case: what names are compared in."""
+    if text.isascii():
+        return text.casefold()
+    decomposed = unicodedata.normalize("NFKD", normalise(text))
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+def mask_names(text: str, names: Sequence[str]) -> str:
+    """The text with every name replaced by «X», longest names first, whatever their case."""
+    for name in sorted(names, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", MASK, text, flags=re.IGNORECASE)
+    return text
+
+
+def locate(text: str, names: Sequence[str]) -> Located:
+    """The best trace of any of the names in the text."""
+    exact = mask_names(text, names)
+    if exact != text:
+        return Located(exact, 1.0, 1.0)
+    words = [(folded(m.group()), m.start(), m.end()) for m in _WORD.finditer(text)]
+    found = [_trace(text, words, name) for name in names]
+    return max(found, key=lambda each: (each.share, each.near), default=Located(text, 0.0, 0.0))
+
+
+def _trace(text: str, words: list[tuple[str, int, int]], name: str) -> Located:
+    """A run of words that is nearly the whole name, else the runs that are parts of it."""
+    wanted = _WORD.findall(folded(name))
+    near, first, last = _nearest_run([w for w, _, _ in words], "".join(wanted))
+    if near >= NEAR:
+        return Located(text[: words[first][1]] + MASK + text[words[last][2] :], near, 1.0)
+    runs, share = _parts([w for w, _, _ in words], wanted)
+    for first, last in reversed(runs):
+        text = text[: words[first][1]] + MASK + text[words[last][2] :]
+    return Located(text, near, share)
+
+
+def _nearest_run(words: list[str], name: str) -> tuple[float, int, int]:
+    """Similarity, first and last index of the run of words most similar to `name`, both without spaces."""
+    best = (0.0, 0, 0)
+    joined = "".join(words)
+    if not name or fuzz.partial_ratio(name, joined) < 60:
+        return best
+    for start in range(len(words)):
+        run = ""
+        for end in range(start, len(words)):
+            run += words[end]
+            if len(run) > 1.35 * len(name) + 1:
+                break
+            if len(run) >= 0.65 * len(name) and _digits(run) == _digits(name):
+                best = max(best, (fuzz.ratio(run, name) / 100.0, start, end), key=lambda each: each[0])
+    return best
+
+
+def _digits(text: str) -> list[str]:
+    """Its digits: «Porsche 993» is no slip of the pen for «Porsche 997»."""
+    return re.findall(r"\d", text)
+
+
+def _parts(words: list[str], wanted: list[str]) -> tuple[list[tuple[int, int]], float]:
+    """Runs of words that are words of the name or their initials, and the share of the name that is there."""
+    telling = [w for w in wanted if w not in _SMALL] or wanted
+    whole = [_like(word, telling) for word in words]
+    runs = [run for run in _runs([w or _initial(word, telling) for w, word in zip(whole, words, strict=True)])
+            if any(whole[run[0] : run[1] + 1])]  # fmt: skip
+    inside = {i for first, last in runs for i in range(first, last + 1)}
+    full = {whole[i] for i in inside if whole[i]}
+    half = {_initial(words[i], telling) for i in inside if not whole[i]} - full
+    return runs, (len(full) + 0.5 * len(half)) / len(telling) if telling else 0.0
+
+
+def _like(word: str, wanted: list[str]) -> str:
+    """The word of a name that this word is, give or take a typo; empty if it is none."""
+    if word in wanted:
+        return word
+    if len(word) < 4 or _digits(word):
+        return ""
+    return next((w for w in wanted if len(w) >= 4 and fuzz.ratio(word, w) >= 100 * NEAR), "")
+
+
+def _initial(word: str, wanted: list[str]) -> str:
+    """The word of a name that this single letter may stand for."""
+    return next((w for w in wanted if len(word) == 1 and w.startswith(word)), "")
+
+
+def _runs(marks: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """First and last index of every run of marked places."""
+    start = None
+    for i, mark in enumerate([*marks, ""]):
+        if mark and start is None:
+            start = i
+        elif not mark and start is not None:
+            yield start, i - 1
+            start = None
+
+
+def _latin(word: str) -> str:
+    """A word in the Latin letters it looks like, if every letter looks like one."""
+    if word.isascii():
+        return word
+    table = _look_alikes()
+    changed = "".join(table.get(c, c) for c in word)
+    letters = (c for c in changed if not c.isascii())
+    return changed if all("LATIN" in unicodedata.name(c, "") for c in letters) else word
+
+
+@lru_cache
+def _look_alikes() -> dict[str, str]:
+    """Letters of other scripts and the Latin letter that each looks like (Unicode's confusables)."""
+    table = {}
+    for char, others in confusables_data.items():
+        if len(char) != 1 or char.isascii() or not char.isalpha() or "LATIN" in unicodedata.name(char, ""):
+            continue
+        likes = [o["c"] for o in others if len(o["c"]) == 1 and o["c"].isascii() and o["c"].isalpha()]
+        likes.sort(key=lambda c: (c.isupper() != char.isupper(), c))
+        if likes:
+            table[char] = likes[0]
+    return table

@@ -1,0 +1,187 @@
+"""Train the judge of the scope detector: `python -m larimar.train_judge --run runs/judge ...` (CPU, 35 minutes).
+
+Examples are drawn from `pairs` as training goes; a chunk of examples depends on the seed and its number
+alone, so a run that was stopped goes on where its last checkpoint lies. Relations named in `--late` join
+after `--late-after` of the steps; the judge saved at that point has never seen them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn import functional as F
+
+from larimar.corpus import names_in, sentences
+from larimar.judge import Judge
+from larimar.pairs import Judged, Material, PairSource, close_relations, inverses
+from larimar.relations import add_records, distractors, from_templates, held_out
+from larimar.scope import Embedder
+from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
+
+_CHUNK = 32
+"""Batches that are drawn at once and sorted by length."""
+_SMOOTHING = 0.02
+
+
+def material(arguments: argparse.Namespace, embedder: Embedder) -> tuple[Material, frozenset[str]]:
+    """Everything that pairs are made of, and the relations kept for validation."""
+    full, core = arguments.counterfact
+    relations = from_templates(arguments.templates)
+    held = held_out(relations)
+    add_records(relations, full, core, arguments.first_case)
+    listed = list(relations.values())
+    return Material(
+        listed, close_relations(listed, embedder.embed), inverses(listed), names_in(sentences(arguments.text)),
+        distractors(full, arguments.first_case), rephrasings(arguments.questions),
+    ), held  # fmt: skip
+
+
+def rephrasings(path: Path, held_out: int = 200) -> list[tuple[str, str, str]]:
+    """Subject, question and rephrasing of training records that name the subject twice; not the last ones."""
+    rows = json.loads(path.read_text(encoding="utf-8"))[:-held_out]
+    rows = [(r["subject"], r["src"], r["rephrase"]) for r in rows]
+    return [row for row in rows if row[0] in row[1] and row[0] in row[2]]
+
+
+def validation(stuff: Material, only: frozenset[str], count: int = 600) -> list[Judged]:
+    """Examples whose stored prompt belongs to the relations `only`."""
+    kept = [r for r in stuff.relations if r.id.lstrip("-") in only]
+    places = {r.id: i for i, r in enumerate(stuff.relations)}
+    rng = random.Random(7)
+    source = PairSource(stuff, rng)
+    source.restrict([stuff.relations[places[r.id]] for r in kept])
+    return [source.draw() for _ in range(count)]
+
+
+def areas(judge: Judge, examples: list[Judged]) -> dict[str, float]:
+    """Area under the ROC curve of the rephrasings against every kind of negative, in per cent."""
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = judge.logits([(e.stored, e.query) for e in examples])
+    groups: dict[str, list[float]] = defaultdict(list)
+    for example, score in zip(examples, scores, strict=True):
+        groups["+" if example.label else example.kind].append(float(score))
+    good = groups.pop("+")
+    return {
+        kind: round(100 * float(roc_auc_score([1] * len(good) + [0] * len(bad), good + bad)), 2)
+        for kind, bad in sorted(groups.items())
+    }
+
+
+def chunks(judge: Judge, source: PairSource, batch: int) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+    """Batches of one chunk, each of like length, in random order."""
+    drawn = sorted((source.draw() for _ in range(batch * _CHUNK)), key=lambda e: len(e.stored) + len(e.query))
+    groups = [drawn[i : i + batch] for i in range(0, len(drawn), batch)]
+    random.Random(len(drawn[0].query)).shuffle(groups)
+    for group in groups:
+        labels = torch.tensor([float(e.label) for e in group])
+        yield judge.tokens([(e.stored, e.query) for e in group]), labels * (1 - 2 * _SMOOTHING) + _SMOOTHING
+
+
+def rate(step: int, steps: int, peak: float) -> float:
+    """Learning rate: 60 steps of warm-up, then a cosine to a fiftieth."""
+    if step < 60:
+        return peak * (step + 1) / 60
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - 60) / max(1, steps - 60))))
+
+
+def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argparse.Namespace) -> None:
+    """Train until `--steps`; writes `state.pt`, `early.safetensors`, `judge.safetensors` and `log.jsonl`."""
+    run: Path = arguments.run
+    run.mkdir(parents=True, exist_ok=True)
+    optimiser = torch.optim.AdamW(judge.trained().values(), lr=arguments.learning_rate, weight_decay=0.01)
+    step = _resume(run / "state.pt", judge, optimiser)
+    late = frozenset(arguments.late)
+    late_step = int(arguments.steps * arguments.late_after)
+    checks = {"held out": validation(stuff, held), "late": validation(stuff, late) if late else []}
+    started = time.time()
+    while step < arguments.steps:
+        without = held | late if step < late_step else held
+        seed = arguments.seed * 1_000_003 + step
+        source = PairSource(stuff, random.Random(seed), without)
+        losses = []
+        for batch, labels in chunks(judge, source, arguments.batch):
+            for group in optimiser.param_groups:
+                group["lr"] = rate(step, arguments.steps, arguments.learning_rate)
+            losses.append(_step(judge, optimiser, batch, labels))
+            step += 1
+        row: dict[str, Any] = {"step": step, "loss": round(float(np.mean(losses)), 4)}
+        row["seconds"] = round(time.time() - started)
+        if step % (8 * _CHUNK) == 0 or step >= arguments.steps:
+            row |= {name: areas(judge, examples) for name, examples in checks.items() if examples}
+        print(json.dumps(row), flush=True)
+        with (run / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+        if step % (4 * _CHUNK) == 0 or step >= arguments.steps:
+            torch.save(
+                {"judge": judge.trained(), "optimiser": optimiser.state_dict(), "step": step},
+                run / "state.pt",
+            )
+            about = {"steps": step, "batch": arguments.batch, "late": sorted(late), "seed": arguments.seed}
+            judge.save(run / "judge.safetensors", about)
+            if step <= late_step:
+                judge.save(run / "early.safetensors", about)
+
+
+def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor], labels: Tensor) -> float:
+    """One step of AdamW; returns the loss."""
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = judge(batch)
+    loss = F.binary_cross_entropy_with_logits(logits, labels)
+    optimiser.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(judge.trained().values(), 1.0)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _resume(path: Path, judge: Judge, optimiser: torch.optim.Optimizer) -> int:
+    """Load a state if there is one; returns the step to go on from."""
+    if not path.exists():
+        return 0
+    saved = torch.load(path, weights_only=False)
+    with torch.no_grad():
+        for name, parameter in judge.trained().items():
+            parameter.copy_(saved["judge"][name])
+    optimiser.load_state_dict(saved["optimiser"])
+    return int(saved["step"])
+
+
+def main() -> None:
+    """Build the material and train."""
+    parser = argparse.ArgumentParser(prog="python -m larimar.train_judge", description=__doc__.split("\n")[0])
+    parser.add_argument("--counterfact", type=Path, nargs=2, required=True, help="full.json and core.json")
+    parser.add_argument("--first-case", type=int, default=2000, help="benchmarks score the cases below")
+    parser.add_argument("--questions", type=Path, required=True, help="ZsRE train records")
+    parser.add_argument("--templates", type=Path, required=True, help="question templates by property")
+    parser.add_argument("--text", type=Path, required=True, help="text to take names from")
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=2560, help="a multiple of 128")
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--learning-rate", type=float, default=8e-4)
+    parser.add_argument(
+        "--late", nargs="*", default=["P103", "P140", "P413", "P176", "P36", "P449", "P20", "P1303"]
+    )
+    parser.add_argument("--late-after", type=float, default=0.55)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_flush_denormal(True)
+    torch.manual_seed(arguments.seed)
+    encoder = load_sentence_encoder(DEFAULT_SENTENCE_ENCODER)
+    stuff, held = material(arguments, Embedder(encoder))
+    train(Judge(encoder, trainable=True), stuff, held, arguments)
+
+
+if __name__ == "__main__":
+    main()

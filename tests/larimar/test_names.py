@@ -1,0 +1,58 @@
+"""Names are found however they are spelled, and other people's are not taken for them."""
+
+import random
+
+import pytest
+
+from larimar.names import folded, locate, mask_names, normalise
+from larimar.spelling import SPELLINGS
+
+NAME = ("Danielle Darrieux",)
+
+
+@pytest.mark.parametrize("spelling", [s for s in SPELLINGS if s not in ("initials", "surname only")])
+def test_any_spelling_of_the_whole_name_is_found(spelling: str) -> None:
+    for seed in range(20):
+        written = SPELLINGS[spelling](NAME[0], random.Random(seed))
+        found = locate(normalise(f"The mother tongue of {written} is"), NAME)
+        assert (found.text, found.share) == ("The mother tongue of X is", 1.0), written
+
+
+@pytest.mark.parametrize(
+    ("text", "masked", "share"),
+    [
+        ("D. Darrieux spoke", "X spoke", 0.75),
+        ("Mme Darrieux's tongue", "Mme X's tongue", 0.5),
+        ("Danielle Steel wrote", "X Steel wrote", 0.5),
+        ("Léon Blum spoke", "Léon Blum spoke", 0.0),
+        ("Danny and the daring eel", "Danny and the daring eel", 0.0),
+    ],
+)
+def test_parts_of_a_name_are_masked_and_counted(text: str, masked: str, share: float) -> None:
+    found = locate(text, NAME)
+    assert (found.text, found.share) == (masked, share)
+
+
+def test_the_better_of_two_names_counts() -> None:
+    assert locate("the Iron Lady spoke", ["Margaret Thatcher", "Iron Lady"]).text == "the X spoke"
+
+
+def test_no_name_is_no_trace() -> None:
+    assert locate("anything", ()).share == 0.0
+
+
+def test_look_alikes_become_latin_and_other_scripts_stay() -> None:
+    assert normalise("Dаnіelle Dаrrіeuх") == "Danielle Darrieux"
+    assert normalise("Москва") == "Москва"
+    assert normalise("Dani\u200belle\u00ad") == "Danielle"
+    assert normalise("Ｄａｎ") == "Dan"
+
+
+def test_names_are_masked_longest_first_whatever_their_case() -> None:
+    assert mask_names("ada lovelace and Ada", ["Ada", "Ada Lovelace"]) == "X and X"
+    assert mask_names("Adamant", ["Ada"]) == "Adamant"
+    assert mask_names("Mac OS 8!", ["Mac OS 8!"]) == "X"
+
+
+def test_folding_removes_case_and_accents() -> None:
+    assert folded("Léon ÉCLAIR") == "leon eclair"

@@ -1,0 +1,92 @@
+"""Training pairs of the judge: labels that mean what they say, names hidden, held-back relations absent."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from larimar.pairs import Material, PairSource, close_relations, inverses
+from larimar.relations import Relation, add_records, alike, from_templates, same_question, statements
+
+ROWS = {
+    "P36": [
+        ("what is the capital of", "?"),
+        ("which city is the capital of", "?"),
+        ("what's the capital of", "?"),
+    ],
+    "-P36": [("", "is the capital of which state?"), ("what state has", "as its capital?")],
+    "P50": [("who wrote", "?"), ("who is the author of", "?")],
+    "P57": [("who directed", "?"), ("who is the director of", "?")],
+}
+
+
+@pytest.fixture
+def relations(tmp_path: Path) -> dict[str, Relation]:
+    rows = [
+        {"template_key": {"p": p}, "templates": [{"left": a, "right": b} for a, b in texts]}
+        for p, texts in ROWS.items()
+    ]
+    (tmp_path / "templates.json").write_text(json.dumps(rows))
+    return from_templates(tmp_path / "templates.json")
+
+
+@pytest.fixture
+def material(relations: dict[str, Relation]) -> Material:
+    listed = list(relations.values())
+    rng = np.random.default_rng(0)
+    close = close_relations(listed, lambda texts: rng.normal(size=(len(texts), 8)).astype(np.float32))
+    names = ["Ada Lovelace", "Alan Turing", "Grace Hopper", "Kurt Godel"]
+    return Material(
+        listed, close, inverses(listed), names, ["It rained."], [("Ada", "Who is Ada?", "Ada is who?")]
+    )
+
+
+def test_statements_are_made_of_questions() -> None:
+    assert "the capital of {} is" in statements("what is the capital of {}?")
+    assert statements("who directed {}?") == ["{} was directed by", "{}, directed by"]
+    assert statements("where was {} born?")[0] == "{} was born in"
+    assert statements("why {}?") == []
+
+
+def test_examples_have_both_labels_and_hide_the_name(material: Material) -> None:
+    source = PairSource(material, random.Random(0))
+    drawn = [source.draw() for _ in range(400)]
+    share = np.mean([d.label for d in drawn])
+    assert 0.3 < share < 0.6
+    asked = [d for d in drawn if d.kind == "close relation"]
+    assert asked
+    assert np.mean(["X" in d.stored for d in drawn]) > 0.7
+    assert all(d.stored != d.query for d in asked)
+
+
+def test_relations_that_are_left_out_are_neither_stored_nor_asked(material: Material) -> None:
+    source = PairSource(material, random.Random(0), without=frozenset({"P36"}))
+    drawn = [source.draw() for _ in range(300)]
+    kept = [d for d in drawn if d.kind not in ("nested", "question", "other question")]
+    assert not any("capital" in (d.stored + d.query).lower() for d in kept)
+
+
+def test_relations_whose_wordings_ask_the_same_are_no_negatives(relations: dict[str, Relation]) -> None:
+    assert same_question("P17", "P131")
+    assert not same_question("P19", "P20")
+    assert not alike(relations["P50"], relations["P57"])
+
+
+def test_benchmark_records_are_never_read(tmp_path: Path, relations: dict[str, Relation]) -> None:
+    records = [
+        {
+            "case_id": case, "paraphrase_prompts": [f"It rained. {name} has as capital"],
+            "requested_rewrite": {
+                "prompt": text, "subject": name, "relation_id": "P36", "target_true": {"str": "Paris"},
+            },
+        }
+        for case, name, text in ((1999, "Scored", "{} secret"), (2000, "Free", "{} is ruled from"))
+    ]  # fmt: skip
+    path = tmp_path / "records.json"
+    path.write_text(json.dumps(records))
+    add_records(relations, path, path, 2000)
+    assert relations["P36"].subjects == ["Free"]
+    assert "{} is ruled from" in relations["P36"].phrasings
+    assert "{} secret" not in relations["P36"].phrasings
