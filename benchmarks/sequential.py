@@ -28,7 +28,8 @@ from benchmarks.plots import draw
 from benchmarks.recall import CORE, answered, counterfact, share
 from benchmarks.recording import Row, checkpoint_digest, parser, write_result
 from larimar import Fact, Larimar
-from larimar.scope import Embedder, mask_names
+from larimar.names import mask_names
+from larimar.scope import Embedder
 from larimar.weights import cache_directory
 
 PAPER = {1000: 0.97}
