@@ -29,8 +29,13 @@ class SlotEncoder(nn.Module):
     embeddings: Tensor
 
     def __init__(self, embeddings: Tensor, slots: int, slot_dim: int, *, beta: float = 4.0) -> None:
-        """`embeddings`: the decoder's input embeddings (V, hidden), shared, never trained."""
+        """`embeddings`: the decoder's input embeddings (V, hidden), shared, never trained.
+
+        Raises InvalidInput when a slot has more numbers than an embedding.
+        """
         super().__init__()
+        if slot_dim > embeddings.shape[1]:
+            raise InvalidInput(f"slot_dim must be at most the decoder's hidden size, {embeddings.shape[1]}")
         self.slots, self.slot_dim = slots, slot_dim
         self.register_buffer("embeddings", embeddings.detach(), persistent=False)
         self.raw_codes = nn.Parameter(whitened_codes(embeddings.detach(), slot_dim))

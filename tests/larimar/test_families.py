@@ -7,6 +7,7 @@ import torch
 
 from larimar import Fact, Larimar, corpus
 from larimar.config import LarimarConfig
+from larimar.errors import InvalidInput
 from larimar.reader import input_table
 from larimar.run import Run, Schedule
 from larimar.weights import load_decoder
@@ -80,6 +81,12 @@ def test_soft_tokens_are_scaled_as_the_embedding_layer_scales(family: Path) -> N
     ids = torch.tensor([7, 300])
     assert table[ids].equal(base.get_input_embeddings()(ids))
     assert not table.equal(base.get_input_embeddings().weight)
+
+
+@pytest.mark.parametrize("family", ["gpt2"], indirect=True)
+def test_slots_wider_than_the_decoder_are_refused(family: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="hidden size, 32"):
+        Run(tmp_path / "run", configuration(family, slot_dim=33), Schedule(steps=1), "cpu")
 
 
 @pytest.mark.parametrize("family", ["gpt2"], indirect=True)
