@@ -9,6 +9,7 @@ then takes exact cosines of the best.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import faiss
@@ -27,7 +28,7 @@ BLOCK = 65_536
 EXACT_ROWS = 2_048
 """Up to here every row's exact cosine is taken."""
 SKETCH_BITS = 512
-SHORTLIST = 1_024
+SHORTLIST = 512
 """Rows of which exact cosines are taken."""
 
 
@@ -96,6 +97,11 @@ class VectorIndex:
         nearest = (vectors @ queries.T).max(axis=1)
         order = np.argsort(-nearest, kind="stable")[:most]
         return list(zip(owners[order].tolist(), nearest[order].tolist(), strict=True))
+
+    def rows(self, portion: int) -> Iterator[Floats]:
+        """All vectors (<= portion, D) float32, a portion at a time: for comparison with brute force."""
+        for start in range(0, self.count, portion):
+            yield self._gather(np.arange(start, min(start + portion, self.count)))[0]
 
     def buffers(self) -> list[NDArray[np.uint8]]:
         """Every buffer that holds vectors or their signs, whole, as bytes."""
