@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve test lint bench-counterfact bench-scope bench-tombstones bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-summary train clean
+.PHONY: help venv demo serve test lint bench-counterfact bench-scope bench-tombstones bench-capacity bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-summary train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -28,6 +28,9 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter
 
 bench-counterfact: $(READY)  ## the paper's CounterFact table on this machine
 	$(BIN)/python -m benchmarks.counterfact $(ARGS)
+
+bench-capacity: $(READY)  ## how many facts one memory holds, single and joint read (no reader)
+	$(BIN)/python -m benchmarks.capacity $(ARGS)
 
 bench-batch: $(READY)  ## Figure 2: 1 to 1,024 facts in one memory, single and joint read
 	$(BIN)/python -m benchmarks.batch_editing $(ARGS)
