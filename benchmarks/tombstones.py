@@ -52,7 +52,7 @@ def candidates(path: Path, below: int = 2000) -> list[Known]:
         fact = Fact(str(record["case_id"]), prompt, rewrite["target_true"]["str"], subject)
         asking = [prompt, *record["paraphrase_prompts"]]
         about = [text.format(subject) for text in _ABOUT]
-        if record["case_id"] < below:
+        if record["case_id"] < below and not tells(subject, fact.answer):  # «Toyota Cresta» tells by itself
             found.append(Known(fact, asking, about, record["neighborhood_prompts"][:3]))
     return found
 

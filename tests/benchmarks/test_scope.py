@@ -1,0 +1,32 @@
+"""The scope benchmarks' own arithmetic."""
+
+import numpy as np
+
+from benchmarks.scope import equal_error_rate, scaled
+from benchmarks.scope_sets import close_questions
+from benchmarks.tombstones import tells
+from larimar.scope import Classifier
+
+
+def test_equal_error_rate_is_zero_apart_half_when_mixed_and_counts_one_swap() -> None:
+    labels = np.array([True] * 4 + [False] * 4)
+    assert equal_error_rate(labels, np.array([5.0, 6, 7, 8, 1, 2, 3, 4])) == 0.0
+    assert equal_error_rate(labels, np.array([4.0, 6, 7, 8, 1, 2, 3, 5])) == 25.0
+
+
+def test_scaled_scores_put_the_threshold_at_one_half_and_keep_the_order() -> None:
+    classifier = Classifier((), 0.0, 0.2, 0.0)
+    low, at, high = (scaled(p, classifier) for p in (0.1, 0.2, 0.3))
+    assert low < 0.5 < high
+    assert abs(at - 0.5) < 1e-9
+
+
+def test_an_answer_is_told_as_words_only() -> None:
+    assert tells("She spoke FRENCH.", "French")
+    assert not tells("Frenchmen sang", "French")
+
+
+def test_close_questions_name_their_subject_and_have_both_labels() -> None:
+    probes = close_questions()
+    assert all(p.subject in p.stored for p in probes)
+    assert {p.same for p in probes} == {True, False}
