@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve test lint bench-counterfact bench-scope bench-tombstones bench-capacity bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-summary train clean
+.PHONY: help venv demo serve test lint bench-counterfact bench-scope bench-tombstones bench-capacity bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-second-family bench-summary train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -55,6 +55,9 @@ bench-tombstones: $(READY)  ## leaks of censored facts, output check on and off 
 
 bench-memory: $(READY)  ## banks of 1,000 to 1,000,000 facts (ARGS="--data DIR", --sizes 1000 for one)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.memory_scale $(ARGS)
+
+bench-second-family: $(READY)  ## Gemma 3 as the decoder (optional packages, see docs/training.md)
+	$(BIN)/python -m benchmarks.second_family $(ARGS)
 
 bench-summary: $(READY)  ## docs/benchmarks.md from benchmarks/results
 	$(BIN)/python -m benchmarks.summary

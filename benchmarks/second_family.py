@@ -174,7 +174,7 @@ def main() -> None:
     }
     print(json.dumps(result, indent=2))
     kept = "second_family_trained" if given.checkpoint else "second_family"
-    command = "python -m benchmarks.second_family" + (" --checkpoint …" if given.checkpoint else "")
+    command = "make bench-second-family" + (' ARGS="--checkpoint …"' if given.checkpoint else "")
     write_result(kept, result, rows=rows(measured), command=command, directory=given.results)
 
 
