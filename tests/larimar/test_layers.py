@@ -1,0 +1,61 @@
+"""The logit lens reads what the decoder itself would say at its last layer, and a removed fact leaves no bytes."""
+
+from larimar import Fact, Larimar
+from larimar.layers import candidates, first_token, layer_probabilities, memory_candidates
+from larimar.traces import readout_text, state_blobs, traces
+
+FACT = Fact("f1", "The mother tongue of Ana Reyes is", "Basque", subject="Ana Reyes")
+
+
+def test_the_last_layer_is_the_decoders_own_word(tiny: Larimar) -> None:
+    decoder = tiny.weights.base
+    query = decoder.query("The capital of France is")
+    probabilities = layer_probabilities(decoder, query)
+    own = decoder.next_logits(query).float().softmax(dim=-1)
+    assert probabilities.shape == (2, len(own))
+    assert probabilities[-1].topk(5).indices.tolist() == own.topk(5).indices.tolist()
+    assert not probabilities[0].allclose(probabilities[1])
+
+
+def test_candidates_come_layer_by_layer_and_differ_by_how_they_are_ranked(tiny: Larimar) -> None:
+    decoder = tiny.weights.base
+    query = decoder.query("The capital of France is")
+    level = candidates(decoder, query, k=4, layers=1, by="level")
+    top = decoder.next_logits(query).topk(4).indices.tolist()
+    assert sorted(level) == sorted(decoder.tokenizer.decode([token]) for token in top)
+    assert len(candidates(decoder, query, k=3, layers=5, by="rise")) == 15
+    assert first_token(decoder, "French toast") == " French"
+
+
+def test_in_scope_of_a_fact_the_reader_is_read_and_behind_a_tombstone_the_base(tiny: Larimar) -> None:
+    def look() -> list[list[str]]:
+        return memory_candidates(tiny, [FACT.prompt], k=5, layers=2, by="level")
+
+    base = look()
+    tiny.write([FACT])
+    assert look() != base
+    tiny.forget(["f1"])
+    tiny.censor([FACT])
+    assert look() == base
+
+
+def test_every_kind_of_trace_is_there_while_the_fact_is_and_gone_after_forgetting(tiny: Larimar) -> None:
+    tiny.write([FACT, Fact("f2", "Tom Reed lives in the city of", "Porto", subject="Tom Reed")])
+    wanted = traces(tiny, FACT.prompt, FACT.answer, [FACT.subject])
+    assert set(wanted) == {"token ids", "codes", "embedding"}
+
+    def found(kind: str) -> bool:
+        return any(needle in blob for needle in wanted[kind] for _, blob in state_blobs(tiny))
+
+    assert found("codes")
+    assert found("embedding")
+    assert "Basque" in readout_text(tiny, "f1")
+    tiny.forget(["f1"])
+    assert not any(map(found, wanted))
+    assert "Basque" not in readout_text(tiny, "f1")
+    assert any(place == "the memory, read at the fact's key" for place, _ in state_blobs(tiny, ["f1"]))
+
+
+def test_short_facts_have_no_telling_run_of_tokens(tiny: Larimar) -> None:
+    assert set(traces(tiny, "It is", "x")) <= {"embedding", "token ids", "codes"}
+    assert "token ids" not in traces(tiny, "Is", "x")
