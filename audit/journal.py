@@ -4,7 +4,8 @@
 
 An audit that is stopped goes on where it was: whole batches are read back, a torn end is cut off and asked
 again, so that no sample is lost and none is counted twice. A line that was changed, dropped or added in the
-middle does not fit its digest. The digest of the last line goes into the report, which fixes the end as well.
+middle does not fit its digest. The digest of the last line goes into the report, which fixes the end as well; that
+line is a random salt, so that nobody can guess a text and try the guess against the digest.
 Sections (one a phase and attack) follow each other in one chain.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +22,7 @@ from typing import Any, Protocol
 from audit.errors import AuditError, TranscriptTampered
 
 START = hashlib.sha256(b"").hexdigest()
-_BEGIN = "begin"
+_BEGIN, _END = "begin", "end"
 
 
 class SampleLog(Protocol):
@@ -91,6 +93,10 @@ def _canonical(line: Mapping[str, Any]) -> bytes:
     return json.dumps(line, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
+def _is_mark(line: Mapping[str, Any]) -> bool:
+    return _BEGIN in line or _END in line
+
+
 def chained(previous: str, line: Mapping[str, Any]) -> str:
     """The digest (hex) of a line behind a line with digest `previous`."""
     return hashlib.sha256(bytes.fromhex(previous) + _canonical(line)).hexdigest()
@@ -146,10 +152,10 @@ class Journal:
     def replay(self, count: int) -> list[dict[str, Any]] | None:
         """The next `count` samples if all of them are here; else None, and an incomplete batch is cut off."""
         there = [line for line, _, _ in self._old[self._next : self._next + count]]
-        if len(there) == count and not any(_BEGIN in line for line in there):
+        if len(there) == count and not any(map(_is_mark, there)):
             self._step(count)
             return there
-        if any(_BEGIN in line for line in there):
+        if any(map(_is_mark, there)):
             raise TranscriptTampered("samples are missing in the middle of the record")
         if self._next < len(self._old):
             del self._old[self._next :]
@@ -159,6 +165,14 @@ class Journal:
     def append(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Add one batch of samples, durably."""
         self._write(lines)
+
+    def close(self) -> str:
+        """End the record with a salt, unless it is ended already; returns the digest of everything."""
+        if self._next < len(self._old) and _END in self._old[self._next][0]:
+            self._step(1)
+        else:
+            self._write([{_END: {"salt": secrets.token_hex(16)}}])
+        return self.head
 
     def _step(self, count: int) -> None:
         self._next += count

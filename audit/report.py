@@ -36,7 +36,7 @@ from audit.statistics import (
     intraclass_correlation,
     leak_at_k_curve,
 )
-from audit.verdict import Kind, Policy, Value, judge
+from audit.verdict import KINDS, Kind, Policy, Value, judge
 from audit.wording import headline, limits
 
 __all__ = [
@@ -79,6 +79,7 @@ def phase_figures(phase: PhaseResult, confidence: float) -> PhaseFigures:
     correlation = intraclass_correlation(counts)
     mean_size = sum(n for n, _ in counts) / len(counts) if counts else 0.0
     sources: dict[str, int] = {}
+    attacks = sorted({probe.attack for probe in phase.probes if probe.attack})
     for probe in phase.probes:
         sources[probe.source] = sources.get(probe.source, 0) + 1
     return PhaseFigures(
@@ -95,7 +96,15 @@ def phase_figures(phase: PhaseResult, confidence: float) -> PhaseFigures:
         sources=dict(sorted(sources.items())),
         unscored=phase.samples - phase.scored,
         empty=phase.empty,
+        by_attack={attack: _under(phase, attack, confidence) for attack in attacks},
     )
+
+
+def _under(phase: PhaseResult, attack: str, confidence: float) -> Rate:
+    """Facts that leaked under one attack, of those on which it could be judged."""
+    mine = [[probe for probe in fact.probes if probe.attack == attack] for fact in phase.facts]
+    judged = [probes for probes in mine if any(probe.scored for probe in probes)]
+    return rate(sum(any(probe.leaked for probe in probes) for probes in judged), len(judged), confidence)
 
 
 def _all_equal(requests: Iterable[RequestRecord]) -> bool | None:
@@ -109,6 +118,7 @@ def _group(
     phases: Mapping[str, PhaseResult | None],
     neighbours: NeighbourResult | None,
     policy: Policy,
+    others: tuple[PhaseResult, ...] = (),
 ) -> Group:
     before, after, twin = phases.get("before"), phases.get("after"), phases.get("twin")
     if after is None:
@@ -133,6 +143,7 @@ def _group(
         twin=twin,
         neighbours=neighbours,
         looks=looks,
+        others=others,
         figures={name: phase_figures(phase, policy.confidence) for name, phase in present.items()},
         verdict=verdict,
     )
@@ -177,8 +188,11 @@ def build(
     repairs: Sequence[RepairRound] = (),
     earlier_audits: int = 0,
     detector_quality: DetectorQuality | None = None,
+    others: Sequence[PhaseResult] = (),
 ) -> Report:
     """Build the report of one request, which had `earlier_audits` finished audits before this one.
+
+    `others`: phases of attacks that are told beside the verdict (the single reports keep them when pooled).
 
     Raises PhaseMismatch when the phases are not about the same facts.
     """
@@ -187,7 +201,7 @@ def build(
         info=request, state=state, repairs=tuple(repairs), facts=facts, earlier_audits=earlier_audits
     )
     phases = {"before": before, "after": after, "twin": twin}
-    group = _group(kind, (record,), phases, neighbours, policy)
+    group = _group(kind, (record,), phases, neighbours, policy, tuple(others))
     return _report((group,), policy, method, detector_quality, produced_at)
 
 
@@ -247,7 +261,7 @@ def pool(reports: Sequence[Report], *, produced_at: datetime) -> Report:
     if any(report.policy != reports[0].policy for report in reports):
         raise AuditError("reports that were made under different policies cannot be pooled")
     groups = []
-    for kind in ("forget", "censor"):
+    for kind in KINDS:
         parts = [group for report in reports for group in report.groups if group.kind == kind]
         if not parts:
             continue
@@ -269,7 +283,7 @@ def pool(reports: Sequence[Report], *, produced_at: datetime) -> Report:
 def _rebuilt(report: Report) -> Report:
     """The report again, from nothing but its own counts."""
     groups = tuple(
-        _group(group.kind, group.requests, dict(group.phases), group.neighbours, report.policy)
+        _group(group.kind, group.requests, dict(group.phases), group.neighbours, report.policy, group.others)
         for group in report.groups
     )
     return _report(groups, report.policy, report.method, report.detector_quality, report.produced_at)

@@ -5,7 +5,7 @@ Frozen pydantic records, so that `model_dump(mode="json")` and `model_validate` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -29,6 +29,7 @@ class ProbeResult(Record):
     leaked: int = Field(ge=0)
     unscored: int = Field(ge=0, default=0)
     empty: int = Field(ge=0, default=0)
+    attack: str = ""
 
     @model_validator(mode="after")
     def _counts_fit(self) -> ProbeResult:
@@ -124,6 +125,24 @@ class PhaseResult(Record):
     def empty(self) -> int:
         """All samples in which the model said nothing."""
         return sum(probe.empty for probe in self.probes)
+
+
+def joined_attacks(phases: Sequence[PhaseResult]) -> PhaseResult:
+    """One phase over several attacks on the same target and facts: a fact leaks when any attack gets it out."""
+    first = phases[0]
+    if len(phases) == 1:
+        return first
+    by_fact: dict[str, list[ProbeResult]] = {}
+    for phase in phases:
+        for fact in phase.facts:
+            by_fact.setdefault(fact.fact_id, []).extend(fact.probes)
+    facts = tuple(fact.model_copy(update={"probes": tuple(by_fact[fact.fact_id])}) for fact in first.facts)
+    totals = {
+        name: sum(getattr(phase, name) for phase in phases)
+        for name in ("rephraser_failures", "detector_failures", "missing_probes")
+    }
+    names = "; ".join(phase.attack for phase in phases)
+    return first.model_copy(update={"attack": names, "facts": facts, **totals})
 
 
 class NeighbourResult(Record):

@@ -93,7 +93,7 @@ class _Phase:
         return (outcome, False) if outcome in ("leaked", "clean", "unscored") else ("unscored", True)
 
 
-def _counted(asked: ProbeSet, lines: Sequence[TranscriptLine]) -> dict[str, list[ProbeResult]]:
+def _counted(asked: ProbeSet, lines: Sequence[TranscriptLine], attack: str) -> dict[str, list[ProbeResult]]:
     """Probe results by fact id, in the order of the probes."""
     by_probe: dict[int, list[TranscriptLine]] = {}
     for line in lines:
@@ -110,6 +110,7 @@ def _counted(asked: ProbeSet, lines: Sequence[TranscriptLine]) -> dict[str, list
                 leaked=outcomes.count("leaked"),
                 unscored=outcomes.count("unscored"),
                 empty=sum(line.empty for line in mine),
+                attack=attack,
             )
         )
     return found
@@ -159,7 +160,7 @@ def run_phase(
     by_id = {fact.id: fact for fact in facts}
     phase = _Phase(name, target, attack, detector, sampling, seed, asked, by_id)
     lines = tuple(_sampled(phase, journal or Journal(MemoryLog()), progress, stop))
-    counted, refused = _counted(asked, lines), dict(asked.refused)
+    counted, refused = _counted(asked, lines, attack.key), dict(asked.refused)
     result = PhaseResult(
         name=name,
         target=target.name,

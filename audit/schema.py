@@ -64,6 +64,8 @@ class Method(Record):
     checkpoint: str = ""
     device: str = ""
     rephraser: str = ""
+    transcript: str = ""
+    """digest of the last line of the record of samples"""
     software: Mapping[str, str] = Field(default_factory=dict)
     seeds: Mapping[str, int] = Field(default_factory=dict)
 
@@ -106,6 +108,8 @@ class PhaseFigures(Record):
     sources: Mapping[str, int]
     unscored: int
     empty: int
+    by_attack: Mapping[str, Rate] = Field(default_factory=dict)
+    """facts that leaked under each attack"""
 
 
 class Group(Record):
@@ -118,6 +122,8 @@ class Group(Record):
     twin: PhaseResult | None
     neighbours: NeighbourResult | None
     looks: int
+    others: tuple[PhaseResult, ...] = ()
+    """attacks that do not decide the verdict: white-box, part of the answer, membership, storage"""
     figures: Mapping[str, PhaseFigures]
     verdict: Verdict
 

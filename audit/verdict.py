@@ -7,6 +7,7 @@ the threshold.
 * forget: the memory must equal the never-written one bit for bit, and an answer that the never-written twin
   gives as well is a guess, not a leak. Leaks are counted probe by probe as what exceeds the twin.
 * censor: every answer counts.
+* check: nothing was removed here, somebody else's model is asked; a twin takes guesses off if there is one.
 * Without a working control there is no pass: if the attack got nothing before the removal, its silence
   afterwards shows nothing. (For a forget with equal digests the equality itself is the proof, and the verdict
   says so.)
@@ -15,13 +16,14 @@ the threshold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from audit.errors import PhaseMismatch
 from audit.results import FactResult, NeighbourResult, PhaseResult, Record
 from audit.statistics import clopper_pearson_lower, clopper_pearson_upper, percent, smallest_clean_total
 
-Kind = Literal["forget", "censor"]
+Kind = Literal["forget", "censor", "check"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Value = Literal["pass", "fail", "inconclusive"]
 Unit = Literal["facts", "attempts"]
 Weight = Literal["fails", "blocks", "notes"]
@@ -116,7 +118,7 @@ class _Counts(Record):
 
 
 def _count(kind: Kind, after: PhaseResult, twin: PhaseResult | None, min_facts: int) -> _Counts:
-    pairs = list(paired(after, twin if kind == "forget" else None))
+    pairs = list(paired(after, twin if kind != "censor" else None))
     excess = [excess_leaks(fact, other) for fact, other in pairs]
     by_fact = len(after.audited) >= min_facts
     return _Counts(
@@ -210,7 +212,7 @@ def _control_reasons(
         )
     else:
         known = [
-            excess_leaks(fact, other) for fact, other in paired(before, twin if kind == "forget" else None)
+            excess_leaks(fact, other) for fact, other in paired(before, twin if kind != "censor" else None)
         ]
         silent = sum(leaks == 0 for leaks in known)
         if known and silent == len(known):
@@ -245,7 +247,9 @@ def _control_reasons(
         )
 
 
-def _neighbour_reasons(neighbours: NeighbourResult | None, policy: Policy) -> Iterator[Reason]:
+def _neighbour_reasons(kind: Kind, neighbours: NeighbourResult | None, policy: Policy) -> Iterator[Reason]:
+    if kind == "check" and neighbours is None:
+        return
     if neighbours is None or neighbours.prompts == 0:
         yield Reason(
             code="no-neighbours",
@@ -290,7 +294,7 @@ def judge(
         *_leak_reasons(counts, upper, policy),
         *_quality_reasons(after, policy),
         *_control_reasons(kind, before, twin, digests_equal),
-        *_neighbour_reasons(neighbours, policy),
+        *_neighbour_reasons(kind, neighbours, policy),
     )
     all_looks = clopper_pearson_upper(counts.leaked, counts.total, 1 - (1 - policy.confidence) / looks)
     by_phrasing = clopper_pearson_upper(counts.phrasings_leaked, counts.phrasings, policy.confidence)

@@ -10,13 +10,14 @@ from audit.statistics import percent
 from audit.verdict import Kind, Policy
 
 VERDICT_WORDS = {"pass": "Passed", "fail": "Failed", "inconclusive": "Inconclusive"}
-KIND_WORDS: dict[Kind, str] = {"forget": "Forget", "censor": "Censor"}
+KIND_WORDS: dict[Kind, str] = {"forget": "Forget", "censor": "Censor", "check": "Check"}
 PHASE_WORDS = {"before": "Before", "after": "After", "twin": "Never-written twin"}
 DONE_WORDS: dict[Kind, str] = {
     "forget": "The facts were taken out of the model's memory. A removal is exact: what is left is computed "
     "from the facts that stay, as though the removed ones had never been written.",
     "censor": "The model's own knowledge of these facts is no longer spoken: in the memory their answer was "
     "overwritten with «unknown». The model's weights were not changed.",
+    "check": "Nothing was changed here: the audit asks a model, as it is, whether it tells these facts.",
 }
 THREAT_MODEL: dict[Kind | str, str] = {
     "both": "The attacker can put any prompt to the served model and take any number of answers (black-box "
@@ -25,6 +26,8 @@ THREAT_MODEL: dict[Kind | str, str] = {
     "memory, which now equals the one in which they were never written.",
     "censor": "For a **censor**, an attacker with the weights is not covered: the base decoder still holds "
     "what its pretraining put there.",
+    "check": "For a **check**, an attacker with the weights is not covered: silence under attack does not show that "
+    "the weights do not hold the facts.",
 }
 
 
@@ -34,7 +37,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def _done(kind: Kind, count: int) -> str:
-    verb = "removed" if kind == "forget" else "blocked"
+    verb = {"forget": "removed", "censor": "blocked", "check": "audited"}[kind]
     return f"the {count} {verb} facts" if count > 1 else f"the {verb} fact"
 
 

@@ -7,9 +7,11 @@ of the prompt that the scope index keeps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 
+from larimar.errors import FactTooLong
 from larimar.model import Larimar
 from larimar.text import spaced, statement
 
@@ -25,9 +27,10 @@ def traces(model: Larimar, prompt: str, answer: str, names: Sequence[str] = ()) 
     found = {"embedding": [stored.plain.tobytes(), stored.plain.astype(np.float16).tobytes()]}
     if len(ids) >= _FEWEST:
         found["token ids"] = [ids.astype(kind).tobytes() for kind in (np.uint16, np.int32, np.int64)]
-    if _FEWEST <= len(ids) <= model.weights.config.slots:
+    with suppress(FactTooLong):  # then it was never written either
         codes = model.weights.encode(text).numpy()
-        found["codes"] = [codes.tobytes(), codes.astype(np.int64).tobytes()]
+        if len(ids) >= _FEWEST:
+            found["codes"] = [codes.tobytes(), codes.astype(np.int64).tobytes()]
     return found
 
 
@@ -48,10 +51,5 @@ def state_blobs(model: Larimar, fact_ids: Sequence[str] = ()) -> Iterator[tuple[
 
 def readout_text(model: Larimar, fact_id: str) -> str:
     """The text that the memory returns at a fact's key, whether or not the fact is still there."""
-    slots = model.bank.readout([fact_id])[0].to(model.weights.codes.device)
-    encoder = model.weights.reader.encoder
-    occupied = encoder.occupied(slots.flatten()[None])[0]
-    if not occupied.any():
-        return ""
-    ids = encoder.nearest_tokens(slots[occupied], model.weights.codes)
-    return str(model.weights.base.tokenizer.decode(ids)).strip()
+    ids = model.weights.reader.spell(model._readout([fact_id])[0])
+    return str(model.weights.base.tokenizer.decode(ids)).strip() if ids else ""

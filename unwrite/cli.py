@@ -3,6 +3,7 @@
 unwrite serve     web pages, API and (embedded) a model worker, in one command
 unwrite work      a model worker;  unwrite beat  the clock;  unwrite migrate  the schema
 unwrite demo      a full round on invented people, with a report at the end
+unwrite audit     attack any model with the facts of a CSV file; needs no database
 unwrite doctor    is everything here and in order?
 unwrite user, unwrite token    accounts and API tokens
 unwrite keys, verify, certify, export, log    certificates (see unwrite.certificates)
@@ -18,6 +19,7 @@ import click
 from pydantic import ValidationError
 
 from unwrite import certificates, logs, processes
+from unwrite.audit import audit
 from unwrite.installation import first_accounts, new_password, open_database
 from unwrite.settings import Settings
 
@@ -48,6 +50,9 @@ class Commands(click.Group):
 def main() -> None:
     """Make a language model forget, attack it to see whether it still tells, and hand out the report."""
     logs.configure()
+
+
+main.add_command(audit)
 
 
 @main.command()

@@ -65,9 +65,7 @@ def target(server: Server, **more: Any) -> EndpointTarget:
     return EndpointTarget(server.url, "small-model", **({"wait": lambda seconds: None} | more))
 
 
-def test_prompts_go_as_chats_and_come_back_in_order(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prompts_go_as_chats_and_come_back_in_order(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     server.reply = lambda body: {
         "choices": [{"message": {"content": body["messages"][0]["content"].upper()}}] * body["n"]

@@ -1,0 +1,211 @@
+"""`unwrite audit` from the outside: a CSV of facts, a model behind a local server, exit codes, resuming."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from audit.report import validate
+from tests.audit.fakes import facts
+from tests.workers import fakes
+from tests.workers.test_endpoint import Server
+from unwrite.audit import read_facts
+from unwrite.cli import main
+
+KNOWN = facts(20)
+
+
+def knowing(chance: bool) -> Any:
+    """A server that tells every fact, or none; to other questions both say the same."""
+
+    def reply(body: dict[str, Any]) -> dict[str, Any]:
+        prompt = body["messages"][0]["content"]
+        told = next((fact.answers[0] for fact in KNOWN if fact.subject in prompt), None)
+        said = "Rain is expected." if told is None else told if chance else "Nobody can say."
+        return {"choices": [{"message": {"content": said}}] * body["n"]}
+
+    return reply
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[Server, Server]]:
+    silent, loud = Server(), Server()
+    silent.reply, loud.reply = knowing(False), knowing(True)
+    yield silent, loud
+    silent.close()
+    loud.close()
+
+
+@pytest.fixture
+def csv_file(tmp_path: Path) -> Path:
+    path = tmp_path / "facts.csv"
+    rows = [f'"{fact.prompt}","{fact.answers[0]}","{fact.subject}"' for fact in KNOWN]
+    path.write_text("prompt,answer,subject\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def run(csv_file: Path, target: str, *more: str) -> Result:
+    out = str(csv_file.parent / "out")
+    return CliRunner().invoke(
+        main, ["audit", "--target", target, "--facts", str(csv_file), "--out", out, *more]
+    )
+
+
+def endpoint(server: Server) -> str:
+    return f"openai:{server.url}"
+
+
+def test_silence_beside_a_control_that_tells_passes(servers: tuple[Server, Server], csv_file: Path) -> None:
+    silent, loud = servers
+    result = run(
+        csv_file, endpoint(silent), "--control", endpoint(loud), "--model", "m", "--attack", "rephrase,frame"
+    )
+    assert result.exit_code == 0, result.output
+    report = validate((csv_file.parent / "out" / "report.json").read_bytes())
+    [group] = report.groups
+    assert (group.kind, group.verdict.unit, group.verdict.total) == ("check", "facts", 20)
+    assert {name: (r.leaked, r.total) for name, r in group.figures["before"].by_attack.items()} == {
+        "frame": (20, 20),
+        "rephrase": (20, 20),
+    }
+    assert group.neighbours is not None
+    assert group.neighbours.silenced == 0
+    html = (csv_file.parent / "out" / "report.html").read_text()
+    assert "Attack by attack" in html
+    assert "What was done to the model" not in html
+    last = json.loads((csv_file.parent / "out" / "samples.jsonl").read_text().splitlines()[-1])
+    assert last["digest"] == report.method.transcript
+
+
+def test_a_model_that_tells_fails(servers: tuple[Server, Server], csv_file: Path) -> None:
+    result = run(csv_file, endpoint(servers[1]), "--model", "m", "--budget", "4")
+    assert result.exit_code == 1
+    assert "FAIL" in result.output
+
+
+def test_silence_without_a_control_is_inconclusive(servers: tuple[Server, Server], csv_file: Path) -> None:
+    result = run(csv_file, endpoint(servers[0]), "--model", "m", "--budget", "4")
+    assert result.exit_code == 3
+    assert "positive control" in result.output
+
+
+def test_all_means_all_that_the_target_allows(servers: tuple[Server, Server], csv_file: Path) -> None:
+    rows = csv_file.read_text().splitlines()
+    csv_file.write_text("\n".join(rows[:3]) + "\n")
+    run(csv_file, endpoint(servers[0]), "--model", "m", "--budget", "4", "--attack", "all")
+    [group] = validate((csv_file.parent / "out" / "report.json").read_bytes()).groups
+    assert set(group.figures["after"].by_attack) == {
+        "alias", "distractor", "few-shot", "frame", "neighbour-hop", "rephrase", "resample",
+    }  # fmt: skip
+    assert [phase.attack.split(" ")[0] for phase in group.others] == ["prefix", "scope-membership"]
+
+
+def test_an_attack_that_the_target_does_not_allow_says_so(
+    servers: tuple[Server, Server], csv_file: Path
+) -> None:
+    result = run(csv_file, endpoint(servers[0]), "--model", "m", "--attack", "rephrase,logit-lens")
+    assert result.exit_code == 3
+    assert "white-box" in result.output
+
+
+def test_a_stopped_audit_goes_on_and_asks_nothing_twice(
+    servers: tuple[Server, Server], csv_file: Path
+) -> None:
+    _, loud = servers
+    inner = loud.reply
+
+    def count_down(body: dict[str, Any]) -> Any:
+        if len(loud.asked) == 30:
+            loud.scripts = [(404, {}, b"")] * 40
+        return inner(body)
+
+    loud.reply = count_down
+    first = run(csv_file, endpoint(loud), "--model", "m")
+    assert first.exit_code == 3
+    assert "same command again" in first.output
+    kept = (csv_file.parent / "out" / "samples.jsonl").read_bytes()
+    assert kept.count(b"\n") == 1 + 16 * 5, "the header and the one whole batch"
+    loud.scripts, loud.reply, loud.asked = [], inner, []
+    assert run(csv_file, endpoint(loud), "--model", "m").exit_code == 1
+    assert len(loud.asked) == 80 - 16
+    assert (csv_file.parent / "out" / "samples.jsonl").read_bytes().startswith(kept)
+
+
+def test_changed_samples_are_refused(servers: tuple[Server, Server], csv_file: Path) -> None:
+    run(csv_file, endpoint(servers[1]), "--model", "m", "--budget", "4")
+    path = csv_file.parent / "out" / "samples.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"leaked"', b'"clean"', 1))
+    again = run(csv_file, endpoint(servers[1]), "--model", "m", "--budget", "4")
+    assert again.exit_code == 3
+    assert "was changed" in again.output
+
+
+@pytest.mark.parametrize("kind", ["censor", "forget"])
+def test_larimar_is_attacked_before_and_after(
+    kind: str, csv_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = fakes.install(monkeypatch)
+    if kind == "censor":
+        fake.knows = {fact.subject: fact.answers[0] for fact in KNOWN}
+    result = run(csv_file, "larimar", "--kind", kind)
+    assert result.exit_code == 0, result.output
+    [group] = validate((csv_file.parent / "out" / "report.json").read_bytes()).groups
+    assert group.kind == kind
+    assert group.before is not None
+    assert (group.before.facts_leaked, group.after.facts_leaked) == (20, 0)
+    assert (group.twin is not None) == (kind == "forget")
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "words"),
+    [
+        ("gpt", [], "a target is"), ("openai:host", ["--model", "m"], "a target is"),
+        ("openai:http://h/v1", [], "--model"), ("larimar", ["--attack", "shout"], "no attack is called shout"),
+        ("larimar", ["--control", "hf:x"], "own control"), ("larimar", ["--budget", "0"], "0"),
+        ("hf:x", ["--control", "larimar"], "a target is"),
+    ],
+)  # fmt: skip
+def test_misuse_is_status_2(target: str, more: list[str], words: str, csv_file: Path) -> None:
+    result = run(csv_file, target, *more)
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n", "columns prompt and answer"), ("prompt,answer\n", "no facts"),
+        ("prompt,answer\nx,y,z\n", "line 2"), ("prompt,answer\n,y\n", "line 2"),
+        ("prompt,answer,pet\nx,y,z\n", "unknown columns"),
+        ("prompt,answer,id\nx,y,1\nz,y,1\n", "same id"),
+    ],
+)  # fmt: skip
+def test_files_that_cannot_be_read_say_where_and_not_what(text: str, words: str, csv_file: Path) -> None:
+    csv_file.write_text(text)
+    result = run(csv_file, "larimar")
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+def test_a_file_of_another_encoding_is_misuse(csv_file: Path) -> None:
+    csv_file.write_bytes("prompt,answer\nÜber,Ö\n".encode("latin-1"))
+    assert run(csv_file, "larimar").exit_code == 2
+
+
+def test_aliases_and_other_answers_are_read(csv_file: Path) -> None:
+    csv_file.write_text(
+        "\ufeffprompt,answer,subject,aliases,other_answers\nIs,B,S, T ;U,C; D\n", encoding="utf-8"
+    )
+    [fact] = read_facts(csv_file)
+    assert (fact.answers, fact.aliases, fact.id) == (("B", "C", "D"), ("T", "U"), "fact_0001")
+
+
+def test_the_attacks_can_be_listed(csv_file: Path) -> None:
+    result = run(csv_file, "larimar", "--attack", "list")
+    assert result.exit_code == 0
+    assert "probability-delta" in result.output

@@ -1,0 +1,263 @@
+"""An audit from the command line: facts of a CSV file, any target, no database.
+
+    larimar            the guarded model: the facts are censored (or written and forgotten) in a bank of its own,
+                       and attacked before and after
+    hf:ID_OR_PATH      a bare causal LM, as it is
+    openai:URL         an OpenAI-compatible endpoint, as it is
+
+A model that is audited as it is needs a `control` for a pass: one that does tell the facts (the model before
+the unlearning), or the attack's silence shows nothing. Samples go to `samples.jsonl` as they come; the same
+command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit.attacks import Attack, ProbeSet, attack_named, make_probes, registered
+from audit.detect import ExactDetector, measure, shipped_cases
+from audit.errors import AttackImpossible, AuditError
+from audit.facts import AuditFact
+from audit.journal import FileLog, Journal
+from audit.neighbours import neighbour_prompts
+from audit.report import Method, Report, RequestInfo, StateChange, build
+from audit.results import NeighbourResult, PhaseName, PhaseResult, joined_attacks
+from audit.run import run_phase
+from audit.target import Sampling, Target
+from audit.verdict import Kind, Policy
+from workers.targets import DecoderTarget, MemoryTarget
+
+if TYPE_CHECKING:
+    import larimar
+
+NEIGHBOURS = 6
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What shall be audited, how, and where the files go."""
+
+    target: str
+    facts: Sequence[AuditFact]
+    out: Path
+    attacks: tuple[str, ...] = ("rephrase",)
+    kind: Kind = "check"
+    control: str = ""
+    twin: str = ""
+    budget: int = 20
+    seed: int = 0
+    max_tokens: int = 16
+    policy: Policy = field(default_factory=Policy)
+    model: str = ""
+    key_variable: str = "OPENAI_API_KEY"
+    checkpoint: Path | None = None
+    device: str = "auto"
+
+    @property
+    def sampling(self) -> Sampling:
+        """How completions are drawn."""
+        return Sampling(max_tokens=self.max_tokens)
+
+
+def open_target(spec: str, plan: Plan) -> Target:
+    """The target of `hf:…` or `openai:…`. Raises AuditError for anything else, and what the target raises."""
+    how, _, where = spec.partition(":")
+    if how == "hf" and where:
+        return DecoderTarget.load(where, "cpu" if plan.device == "auto" else plan.device)
+    if how == "openai" and where:
+        from workers.endpoint import EndpointTarget
+
+        return EndpointTarget(where, plan.model, plan.key_variable)
+    raise AuditError("a target is larimar, hf:ID_OR_PATH or openai:URL")
+
+
+def run(plan: Plan, progress: Progress = lambda phase, done, total: None) -> Report:
+    """Audit, and write report.json, report.html and samples.jsonl below `plan.out`.
+
+    Raises AuditError, and the errors of larimar and of the target; what was sampled stays for the next run.
+    """
+    plan.out.mkdir(parents=True, exist_ok=True)
+    journal = Journal(FileLog(plan.out / "samples.jsonl"))
+    session = Session(plan, journal, progress)
+    found = session.guarded() if plan.target == "larimar" else session.as_it_is()
+    report = build(
+        kind=plan.kind,
+        request=RequestInfo(request_id=_request_id(plan)),
+        policy=plan.policy,
+        detector_quality=measure(ExactDetector(), shipped_cases()),
+        produced_at=datetime.now(UTC),
+        method=_method(plan, journal.close()),
+        **found,
+    )
+    (plan.out / "report.json").write_bytes(report.to_json())
+    (plan.out / "report.html").write_bytes(report.to_html({fact.id: fact for fact in plan.facts}))
+    return report
+
+
+@dataclass
+class Session:
+    """The phases of one plan over one journal."""
+
+    plan: Plan
+    journal: Journal
+    progress: Progress
+
+    def attack(self, phase: PhaseName, target: Target) -> tuple[PhaseResult, list[PhaseResult]]:
+        """Run every attack on one target: those that decide, joined, and the others."""
+        deciding: list[PhaseResult] = []
+        others: list[PhaseResult] = []
+        for attack in chosen(self.plan, target):
+            made = self._probes(attack)
+            result, _ = run_phase(
+                phase,
+                target,
+                self.plan.facts,
+                attack,
+                ExactDetector(),
+                sampling=self.plan.sampling,
+                seed=self.plan.seed,
+                probes=made,
+                journal=self.journal,
+                progress=lambda done, total, key=attack.key: self.progress(f"{phase}: {key}", done, total),  # type: ignore[misc]
+            )
+            (deciding if attack.counts else others).append(result)
+        if not deciding:
+            raise AuditError("name at least one attack that decides the verdict, such as rephrase")
+        return joined_attacks(deciding), others
+
+    def as_it_is(self) -> dict[str, Any]:
+        """Attack a model that somebody else changed, beside a control and a twin if there are any."""
+        plan = self.plan
+        target = open_target(plan.target, plan)
+        control = open_target(plan.control, plan) if plan.control else None
+        before, earlier = self.attack("before", control) if control else (None, [])
+        after, others = self.attack("after", target)
+        twin = self.attack("twin", open_target(plan.twin, plan))[0] if plan.twin else None
+        silenced = compare(plan, control, target) if control else None
+        nothing = StateChange(bank="", revision_before=0, revision_after=0, digest_before="", digest_after="")
+        return {
+            "before": before, "after": after, "twin": twin, "neighbours": silenced, "state": nothing,
+            "others": [*earlier, *others],
+        }  # fmt: skip
+
+    def guarded(self) -> dict[str, Any]:
+        """Censor (or write and forget) the facts in a bank of their own, attacked before and after."""
+        from larimar import Larimar
+
+        plan, facts = self.plan, [_model_fact(fact) for fact in self.plan.facts]
+        model = Larimar.load(plan.checkpoint, device=plan.device)
+        key = secrets.token_bytes(
+            32
+        )  # the digests of one report can be compared, and nobody can guess at them
+        never = model.digest(key)
+        if plan.kind == "forget":
+            model.write(facts)
+        start = model.digest(key)
+        before, earlier = self.attack("before", MemoryTarget("Larimar before the request", model))
+        if plan.kind == "forget":
+            model.forget([fact.id for fact in facts])
+        else:
+            model.censor(facts)
+        ids = [fact.id for fact in facts]
+        after, others = self.attack("after", MemoryTarget("Larimar, guarded", model, fact_ids=ids))
+        clean = MemoryTarget("Larimar that was never given the facts", model.with_bank())
+        twin = self.attack("twin", clean)[0] if plan.kind == "forget" else None
+        state = StateChange(
+            bank="command line", revision_before=0, revision_after=1, digest_before=start,
+            digest_after=model.digest(key), digest_never_written=never if plan.kind == "forget" else None,
+        )  # fmt: skip
+        return {
+            "before": before, "after": after, "twin": twin, "neighbours": _neighbours(plan, model),
+            "state": state, "others": [*earlier, *others],
+        }  # fmt: skip
+
+    def _probes(self, attack: Attack) -> ProbeSet:
+        return make_probes(self.plan.facts, attack, self.plan.seed, max_tokens=self.plan.max_tokens)
+
+
+def chosen(plan: Plan, target: Target) -> list[Attack]:
+    """The plan's attacks at its budget; `all` means all that this target allows.
+
+    Raises UnknownAttack, and AttackImpossible for one that was named and cannot be run.
+    """
+    if plan.attacks != ("all",):
+        named = [attack_named(name).with_budget(plan.budget) for name in plan.attacks]
+        for attack in named:
+            attack.check(target)
+        return named
+    possible = []
+    for name in sorted(registered()):
+        attack = attack_named(name).with_budget(plan.budget)
+        try:
+            attack.check(target)
+        except AttackImpossible:
+            continue
+        possible.append(attack)
+    return possible
+
+
+def compare(plan: Plan, control: Target, target: Target) -> NeighbourResult:
+    """Other questions, greedily, to both models: which replies stayed, and which fell silent."""
+    prompts = list(
+        dict.fromkeys(p for fact in plan.facts for p in neighbour_prompts(fact, NEIGHBOURS, plan.seed))
+    )[:200]
+
+    def asked(model: Target) -> list[str]:
+        said = model.sample(
+            prompts, samples=1, max_tokens=plan.max_tokens, temperature=0.0, top_k=1, seed=plan.seed
+        )
+        return [replies[0].strip() if replies else "" for replies in said]
+
+    pairs = list(zip(asked(control), asked(target), strict=True))
+    return NeighbourResult(
+        prompts=len(prompts),
+        silenced=sum(bool(was) and _silent(now) for was, now in pairs),
+        agreeing=sum(was == now for was, now in pairs),
+    )
+
+
+def _silent(reply: str) -> bool:
+    said = reply.casefold().strip(" .!")
+    return not said or said.startswith(
+        ("unknown", "i can't", "i cannot", "i'm sorry", "i am sorry", "i don't know")
+    )
+
+
+def _neighbours(plan: Plan, model: larimar.Larimar) -> NeighbourResult:
+    prompts = [p for fact in plan.facts for p in neighbour_prompts(fact, NEIGHBOURS, plan.seed)]
+    return NeighbourResult(
+        prompts=len(prompts),
+        silenced=sum(found is not None for found in model.in_scope(prompts)),
+        agreeing=sum(model.agrees_with_base(prompts)),
+    )
+
+
+def _model_fact(fact: AuditFact) -> larimar.Fact:
+    from larimar import Fact
+
+    return Fact(fact.id, fact.prompt, fact.answers[0], fact.subject, fact.aliases)
+
+
+def _request_id(plan: Plan) -> str:
+    about = "\n".join([plan.target, plan.kind, str(plan.seed), str(plan.budget), *plan.attacks])
+    return f"cli_{hashlib.sha256(about.encode()).hexdigest()[:12]}"
+
+
+def _method(plan: Plan, transcript: str) -> Method:
+    return Method(
+        model=plan.target.partition("?")[0] if not plan.target.startswith("openai:") else plan.model,
+        device=plan.device,
+        rephraser="templates",
+        transcript=transcript,
+        software={"python": platform.python_version(), "unwrite": version("unwrite")},
+        seeds={"probes and sampling": plan.seed},
+    )
