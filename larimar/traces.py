@@ -44,7 +44,9 @@ def state_blobs(model: Larimar, fact_ids: Sequence[str] = ()) -> Iterator[tuple[
         yield "a ledger entry", entry.value.numpy().tobytes()
         yield "the scope index", "\n".join((*entry.scope.names, *entry.scope.texts)).encode()
         yield "the scope index", entry.scope.plain.tobytes() + entry.scope.masked.tobytes()
-    yield "the memory", bank.memory.cross.numpy().tobytes()
+    yield from (("the search index", buffer.tobytes()) for buffer in bank.index.vectors.buffers())
+    for leaf in bank.routing:
+        yield "the memory", bank.shards.memory(leaf, bank.routing.facts(leaf)).cross.cpu().numpy().tobytes()
     for fact_id in fact_ids:
         yield "the memory, read at the fact's key", readout_text(model, fact_id).encode()
 
