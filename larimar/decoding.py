@@ -1,14 +1,17 @@
 """Batched decoding: prompts in, completions, next-token logits or scores out.
 
-One class serves the base decoder and the reader; the reader's prompts carry a prefix of soft slots. A prompt
-is prefilled once and its key/value cache is then shared by all of its samples. Batches are planned by
-length, and every batch draws from its own seeded generator, so a call gives the same samples each time.
+One class serves the base decoder and the reader; the reader's prompts carry a prefix of soft slots. Nothing is
+computed twice in one call: the key/value cache of a prefix is shared by the prompts that ask the same fact, the
+cache of a prompt by all of its samples and targets, and sequences that have ended leave the batch. Batches are
+planned by length, and every batch draws from its own seeded generator, so a call gives the same samples each
+time. No cache outlives its call: what a fact left there would have to be forgotten with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +23,8 @@ from larimar.reader import Condition, Packed, conditioned, pack
 
 _SEQUENCES = 256
 """Sequences decoded side by side."""
+_SCORED = 64
+"""Prompts scored side by side."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,61 @@ class Query:
 
     tokens: list[int]
     condition: Condition | None = None
-    """what the memory returned, for the reader"""
+    """what the memory returned, for the reader; the same object for prompts of one fact"""
+
+    @property
+    def prefix(self) -> Tensor | None:
+        """Embeddings (t, hidden) before the tokens."""
+        return None if self.condition is None else self.condition.prefix
 
     @property
     def length(self) -> int:
         """Positions that it takes."""
-        prefix = self.condition.prefix if self.condition else None
-        return len(self.tokens) + (0 if prefix is None else len(prefix))
+        return len(self.tokens) + (0 if self.prefix is None else len(self.prefix))
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for queries that are the same input."""
+        return tuple(self.tokens), id(self.condition)
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A target text behind its query, token by token, each given those before it."""
+
+    log_probabilities: tuple[float, ...]
+    """nats"""
+    greedy: tuple[bool, ...]
+    """whether the token is the most probable one"""
+
+    @property
+    def mean(self) -> float:
+        """Mean log-probability a token."""
+        return sum(self.log_probabilities) / len(self.log_probabilities)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the tokens that greedy decoding would have chosen."""
+        return sum(self.greedy) / len(self.greedy)
+
+
+@dataclass
+class _Begun:
+    """Sequences that the decoder has read so far."""
+
+    last: Tensor
+    """hidden state (N, hidden) of the last position"""
+    mask: Tensor
+    """(N, T) int64, 1 where there is input"""
+    cache: Any
+    added: Tensor | None = None
+    """(N, hidden): to be added to every further embedding"""
+
+    def select(self, rows: Tensor) -> None:
+        """Keep, reorder or repeat sequences by their indices."""
+        self.cache.batch_select_indices(rows)
+        self.last, self.mask = self.last[rows], self.mask[rows]
+        self.added = None if self.added is None else self.added[rows]
 
 
 class Decoder:
@@ -72,10 +125,12 @@ class Decoder:
         """`sampling.samples` completions for each query, without the prompt."""
         copies = 1 if sampling.greedy else sampling.samples
         results: list[list[str]] = [[] for _ in queries]
-        for number, rows in enumerate(self._batches(queries, max(1, _SEQUENCES // copies))):
+        for number, rows in enumerate(_batches(queries, max(1, _SEQUENCES // copies))):
             noise = torch.Generator().manual_seed(sampling.seed * 1_000_003 + number)
-            tokens = self._continue(self._pack([queries[i] for i in rows]), copies, sampling, noise)
-            texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+            begun = self._read([queries[i] for i in rows])
+            if copies > 1:
+                begun.select(torch.arange(len(rows), device=begun.last.device).repeat_interleave(copies))
+            texts = self.tokenizer.batch_decode(self._draw(begun, sampling, noise), skip_special_tokens=True)
             for place, i in enumerate(rows):
                 results[i] = texts[place * copies : (place + 1) * copies] * (sampling.samples // copies)
         return results
@@ -83,49 +138,100 @@ class Decoder:
     @torch.inference_mode()
     def next_logits(self, query: Query) -> Tensor:
         """Logits (V,) of the first token after one query, computed alone."""
-        return self._logits(self._forward(self._pack([query])).last_hidden_state[:, -1])[0]
+        return self._logits(self._read([query]).last)[0]
 
-    @torch.inference_mode()
     def log_likelihoods(self, queries: Sequence[Query], targets: Sequence[str]) -> list[float]:
         """Mean log-probability a token (nats) of each target text after its query."""
-        ids = [self.tokenizer(t, add_special_tokens=False).input_ids for t in targets]
-        results = [0.0] * len(queries)
-        for rows in self._batches(queries, 64):
-            packed = self._pack([queries[i] for i in rows], [ids[i][:-1] for i in rows])
-            hidden = self._forward(packed).last_hidden_state
-            wanted = torch.cat([hidden[place, -len(ids[i]) :] for place, i in enumerate(rows)])
-            labels = torch.tensor([token for i in rows for token in ids[i]], device=wanted.device)
-            lost = F.cross_entropy(self._logits(wanted).float(), labels, reduction="none")
-            for i, part in zip(rows, lost.split([len(ids[i]) for i in rows]), strict=True):
-                results[i] = -part.mean().item()
-        return results
+        return [forced.mean for forced in self.force(queries, targets)]
 
-    def _pack(self, queries: Sequence[Query], more: Sequence[Sequence[int]] | None = None) -> Packed:
-        """Queries, each with more tokens behind it, as one batch."""
-        rows = [self._embed(q, m) for q, m in zip(queries, more or [()] * len(queries), strict=True)]
-        return pack(rows, [query.condition for query in queries])
+    @torch.inference_mode()
+    def force(self, queries: Sequence[Query], targets: Sequence[str]) -> list[Forced]:
+        """Each target text behind its query.
 
-    def _embed(self, query: Query, more: Sequence[int] = ()) -> Tensor:
-        """Embeddings (T, hidden) of prefix and tokens."""
-        device = self._embedding.weight.device
-        tokens = self._embedding(torch.tensor([*query.tokens, *more], device=device))
-        return conditioned(tokens, query.condition)
+        Equal queries are read once, however many targets they have; equal pairs are scored once.
+        """
+        ids = [tuple(self.tokenizer(t, add_special_tokens=False).input_ids) for t in targets]
+        asked: dict[Hashable, set[tuple[int, ...]]] = defaultdict(set)
+        for query, target in zip(queries, ids, strict=True):
+            asked[query.key].add(target)
+        distinct = list({query.key: query for query in queries}.values())
+        found: dict[tuple[Hashable, tuple[int, ...]], Forced] = {}
+        for rows in _batches(distinct, _SCORED):
+            batch = [distinct[row] for row in rows]
+            pairs = [(place, t) for place, query in enumerate(batch) for t in sorted(asked[query.key])]
+            judged = self._force(self._read(batch), pairs)
+            found |= {(batch[place].key, t): one for (place, t), one in zip(pairs, judged, strict=True)}
+        return [found[query.key, target] for query, target in zip(queries, ids, strict=True)]
 
-    def _batches(self, queries: Sequence[Query], size: int) -> Iterator[list[int]]:
-        """Indices of queries in batches of like length."""
-        order = sorted(range(len(queries)), key=lambda i: (queries[i].length, i))
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
+    def _force(self, begun: _Begun, pairs: list[tuple[int, tuple[int, ...]]]) -> list[Forced]:
+        """Target ids after the sequences that the pairs name.
 
-    def _forward(self, packed: Packed) -> Any:
-        """Hidden states and cache of one pass over whole prompts."""
-        return self.model.base_model(
-            inputs_embeds=packed.embeddings,
-            attention_mask=packed.attention,
-            position_ids=packed.positions,
-            past_key_values=None if packed.past is None else extra_pair(packed.past, self.model.dtype),
-            use_cache=True,
-        )
+        The first token is judged by the sequence itself; only longer targets go through the decoder.
+        """
+        places = torch.tensor([place for place, _ in pairs], device=begun.last.device)
+        firsts = [[target[0]] for _, target in pairs]
+        judged = self._judge(self._logits(begun.last)[places], firsts)
+        longer = [n for n, (_, target) in enumerate(pairs) if len(target) > 1]
+        if longer:
+            begun.select(places[longer])
+            rests = [list(pairs[n][1][1:]) for n in longer]
+            hidden = self._go_on(pack([self._embed(pairs[n][1][:-1]) for n in longer]), begun)
+            wanted = torch.cat([row[-len(rest) :] for row, rest in zip(hidden, rests, strict=True)])
+            for n, more in zip(longer, self._judge(self._logits(wanted), rests), strict=True):
+                judged[n] = Forced(
+                    judged[n].log_probabilities + more.log_probabilities, judged[n].greedy + more.greedy
+                )
+        return judged
+
+    def _judge(self, logits: Tensor, targets: list[list[int]]) -> list[Forced]:
+        """Targets whose tokens, in a row, belong to the rows of logits (n, V)."""
+        labels = torch.tensor([token for target in targets for token in target], device=logits.device)
+        told = -F.cross_entropy(logits.float(), labels, reduction="none")
+        greedy = logits.argmax(dim=-1) == labels
+        lengths = [len(target) for target in targets]
+        parts = zip(told.split(lengths), greedy.split(lengths), strict=True)
+        return [Forced(tuple(p.tolist()), tuple(g.tolist())) for p, g in parts]
+
+    def _read(self, queries: list[Query]) -> _Begun:
+        """Read whole queries; where prompts share prefixes, each prefix is read once."""
+        prefixes = {id(q.prefix): q.prefix for q in queries if q.prefix is not None}
+        if not prefixes or 2 * len(prefixes) > len(queries):
+            rows = [conditioned(self._embed(q.tokens), q.condition) for q in queries]
+            return self._begin(pack(rows, [q.condition for q in queries]))
+        place = {key: n for n, key in enumerate(prefixes)}
+        begun = self._begin(pack([p.to(self._embedding.weight.dtype) for p in prefixes.values()]))
+        begun.select(torch.tensor([place[id(q.prefix)] for q in queries], device=begun.last.device))
+        self._go_on(pack([self._embed(q.tokens) for q in queries]), begun)
+        return begun
+
+    def _embed(self, tokens: Sequence[int]) -> Tensor:
+        """Embeddings (T, hidden) of tokens."""
+        return self._embedding(torch.tensor(tokens, device=self._embedding.weight.device))
+
+    def _begin(self, packed: Packed) -> _Begun:
+        """Read a batch from the start."""
+        cache = None if packed.past is None else extra_pair(packed.past, self.model.dtype)
+        mask = packed.mask.new_ones(len(packed.mask), 0 if cache is None else 1)
+        begun = _Begun(packed.embeddings[:, -1], mask, cache, packed.added)
+        self._advance(packed, begun)
+        return begun
+
+    def _go_on(self, packed: Packed, begun: _Begun) -> Tensor:
+        """Read further tokens' embeddings; returns their hidden states (N, T, hidden)."""
+        if begun.added is not None:
+            packed = replace(packed, embeddings=packed.embeddings + begun.added[:, None])
+        return self._advance(packed, begun)
+
+    def _advance(self, packed: Packed, begun: _Begun) -> Tensor:
+        """One pass through the decoder; returns hidden states (N, T, hidden)."""
+        begun.mask = torch.cat([begun.mask, packed.mask], dim=1)
+        positions = (begun.mask.cumsum(dim=1) - 1).clamp_min(0)[:, -packed.mask.shape[1] :]
+        out = self.model.base_model(
+            inputs_embeds=packed.embeddings, attention_mask=begun.mask, position_ids=positions,
+            past_key_values=begun.cache, use_cache=True,
+        )  # fmt: skip
+        begun.cache, begun.last = out.past_key_values, out.last_hidden_state[:, -1]
+        return out.last_hidden_state
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """Logits (n, V) of hidden states (n, hidden).
@@ -135,39 +241,38 @@ class Decoder:
         """
         return self.model.get_output_embeddings()(hidden.contiguous())
 
-    def _continue(self, packed: Packed, copies: int, sampling: Sampling, noise: torch.Generator) -> Tensor:
-        """Sampled token ids (N · copies, max_tokens), padded with the end token."""
-        first = self._forward(packed)
-        cache, end = first.past_key_values, self.tokenizer.eos_token_id
-        logits = self._logits(first.last_hidden_state[:, -1]).repeat_interleave(copies, dim=0)
-        if copies > 1:
-            cache.batch_repeat_interleave(copies)
-        mask = packed.attention.repeat_interleave(copies, dim=0)
-        added = None if packed.added is None else packed.added.repeat_interleave(copies, dim=0)[:, None]
-        position = mask.sum(dim=1, keepdim=True)
-        drawn = torch.full((len(mask), sampling.max_tokens), end, dtype=torch.int64, device=mask.device)
-        running = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
+    def _draw(self, begun: _Begun, sampling: Sampling, noise: torch.Generator) -> Tensor:
+        """Sampled token ids (N, max_tokens), padded with the end token."""
+        end = self.tokenizer.eos_token_id
+        count, device = len(begun.last), begun.last.device
+        drawn = torch.full((count, sampling.max_tokens), end, dtype=torch.int64, device=device)
+        at = torch.arange(count, device=device)
+        running = torch.ones(count, dtype=torch.bool, device=device)
         for step in range(sampling.max_tokens):
+            logits = self._logits(begun.last)
             if step < sampling.min_tokens:
                 logits[:, end] = -torch.inf
-            token = torch.where(running, _draw(logits.float(), sampling, noise), end)
-            drawn[:, step] = token
+            token = torch.where(running, _pick(logits.float(), sampling, noise), end)
+            drawn[at, step] = token
             running &= token != end
             if step + 1 == sampling.max_tokens or not running.any():
                 break
-            mask = F.pad(mask, (0, 1), value=1)
-            given = self._embedding(token[:, None])
-            out = self.model.base_model(
-                inputs_embeds=given if added is None else given + added,
-                attention_mask=mask, position_ids=position,
-                past_key_values=cache, use_cache=True,
-            )  # fmt: skip
-            logits = self._logits(out.last_hidden_state[:, -1])
-            cache, position = out.past_key_values, position + 1
+            if 2 * int(running.sum()) <= len(at):  # a smaller batch is worth the copy of its cache
+                kept = running.nonzero().squeeze(1)
+                begun.select(kept)
+                at, token, running = at[kept], token[kept], running[kept]
+            self._go_on(Packed(self._embedding(token)[:, None], begun.mask.new_ones(len(at), 1)), begun)
         return drawn
 
 
-def _draw(logits: Tensor, sampling: Sampling, noise: torch.Generator) -> Tensor:
+def _batches(queries: Sequence[Query], size: int) -> Iterator[list[int]]:
+    """Indices of queries in batches of like length."""
+    order = sorted(range(len(queries)), key=lambda i: (queries[i].length, i))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _pick(logits: Tensor, sampling: Sampling, noise: torch.Generator) -> Tensor:
     """One token id (N,) from each row: the arg max, or a sample of the top k at a temperature."""
     if sampling.greedy or sampling.temperature == 0:
         return logits.argmax(dim=-1)

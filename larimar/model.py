@@ -8,7 +8,7 @@ if that fact is a tombstone, the answer is the readout's own text and nothing el
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,12 +25,23 @@ from larimar.encoders import build_reader
 from larimar.entry import Entry
 from larimar.errors import UnknownFact
 from larimar.output_check import Completion, Tombstones, checked
-from larimar.reader import Reader
+from larimar.reader import Condition, Reader
 from larimar.scope import DetectorName, ScopeDetector, load_detector
 from larimar.text import TOMBSTONE, Fact, spaced, statement
 from larimar.weights import load_decoder
 
 TombstoneDecoding = Literal["constrained", "free"]
+
+
+@dataclass(frozen=True)
+class Route:
+    """What answers for a prompt: the base decoder, the reader, or a constrained tombstone."""
+
+    query: Query
+    fact_id: str | None = None
+    """None: out of scope"""
+    said: str | None = None
+    """the only text that may be said"""
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,28 @@ class Weights:
     def tokens(self, text: str) -> list[int]:
         """Token ids without special tokens."""
         return self.base.tokenizer(text, add_special_tokens=False).input_ids
+
+    def score(self, routes: Sequence[Route], targets: Sequence[str]) -> list[float]:
+        """Mean log-probability a token (nats) of each target where its route leads; routes of several banks mix.
+
+        What may only be said in its own words has probability one in these words and zero in all others.
+        """
+        results = [0.0] * len(routes)
+        for decoder, at in self.by_decoder(routes):
+            found = decoder.log_likelihoods([routes[i].query for i in at], [spaced(targets[i]) for i in at])
+            for i, score in zip(at, found, strict=True):
+                results[i] = score
+        for i, route in enumerate(routes):
+            if route.said is not None:
+                results[i] = 0.0 if targets[i].strip(" .") == route.said.strip(" .") else -math.inf
+        return results
+
+    def by_decoder(self, routes: Sequence[Route]) -> list[tuple[Decoder, list[int]]]:
+        """Each decoder and the indices of the routes that lead to it."""
+        free = [i for i, route in enumerate(routes) if route.said is None]
+        outside = [i for i in free if routes[i].fact_id is None]
+        inside = [i for i in free if routes[i].fact_id is not None]
+        return [(self.base, outside), (self.reading, inside)]
 
 
 class BaseDecoder:
@@ -173,62 +206,45 @@ class Larimar:
         flat = self.weights.detector.embedder.embed([text for pair in pairs for text in pair])
         return [float(a @ b) for a, b in zip(flat[0::2], flat[1::2], strict=True)]
 
+    def routes(self, prompts: Sequence[str]) -> list[Route]:
+        """What answers for each prompt."""
+        return self._routes(prompts, self.in_scope(prompts))
+
+    def reading(self, prompts: Sequence[str], fact_id: str) -> list[Route]:
+        """The routes with the scope detector off: every prompt reads the memory at one fact's key."""
+        if fact_id not in self.bank.entries:
+            raise UnknownFact("a fact with this id is not in the bank")
+        return self._routes(prompts, [fact_id] * len(prompts))
+
     def generate(self, prompts: Sequence[str], **sampling: Any) -> list[list[str]]:
         """`samples` completions of each prompt; keywords are the fields of `Sampling`."""
         drawn = Sampling(**sampling)
-        routes = self.in_scope(prompts)
-        silent = {i: self.readout_answer(r) for i, r in enumerate(routes) if r and self._is_constrained(r)}
-        reading = [i for i, route in enumerate(routes) if route and i not in silent]
-        outside = [i for i, route in enumerate(routes) if not route]
-        results: dict[int, list[str]] = {i: [text] * drawn.samples for i, text in silent.items()}
-        queries = self._memory_queries([(prompts[i], routes[i] or "") for i in reading])
-        results.update(zip(reading, self.weights.reading.generate(queries, drawn), strict=True))
-        base = self.base.generate([prompts[i] for i in outside], **sampling)
-        results.update(zip(outside, base, strict=True))
-        made = [results[i] for i in range(len(prompts))]
-        return self._checked(prompts, routes, made) if self.output_check else made
+        routes = self.routes(prompts)
+        made = [[route.said or ""] * drawn.samples for route in routes]
+        for decoder, at in self.weights.by_decoder(routes):
+            for i, texts in zip(at, decoder.generate([routes[i].query for i in at], drawn), strict=True):
+                made[i] = texts
+        return self._checked(prompts, [r.fact_id for r in routes], made) if self.output_check else made
 
     def score(self, prompts: Sequence[str], targets: Sequence[str]) -> list[float]:
         """Mean log-probability a token (nats) of each target after its prompt.
 
         A constrained tombstone gives its own text probability one and every other text zero.
         """
-        routes = self.in_scope(prompts)
-
-        def read(at: list[int]) -> list[float]:
-            queries = self._memory_queries([(prompts[i], routes[i] or "") for i in at])
-            return self.weights.reading.log_likelihoods(queries, [spaced(targets[i]) for i in at])
-
-        def silence(at: list[int]) -> list[float]:
-            said = [self.readout_answer(routes[i] or "").strip(" .") for i in at]
-            return [0.0 if targets[i].strip(" .") == s else -math.inf for i, s in zip(at, said, strict=True)]
-
-        def base(at: list[int]) -> list[float]:
-            return self.base.score([prompts[i] for i in at], [targets[i] for i in at])
-
-        return self._by_route(routes, base, read, silence)
+        return self.weights.score(self.routes(prompts), targets)
 
     def score_reading(self, prompts: Sequence[str], targets: Sequence[str], fact_id: str) -> list[float]:
         """Like `score` with the detector off: every prompt reads the memory at the fact's key."""
-        if fact_id not in self.bank.entries:
-            raise UnknownFact("a fact with this id is not in the bank")
-        queries = self._memory_queries([(prompt, fact_id) for prompt in prompts])
-        return self.weights.reading.log_likelihoods(queries, [spaced(target) for target in targets])
+        return self.weights.score(self.reading(prompts, fact_id), targets)
 
     def agrees_with_base(self, prompts: Sequence[str]) -> list[bool]:
         """Whether the next-token logits equal the base decoder's, bit for bit, for each prompt alone."""
-        routes = self.in_scope(prompts)
-        agreed = []
-        for prompt, route in zip(prompts, routes, strict=True):
-            if route and self._is_constrained(route):
-                agreed.append(False)
-                continue
-            own = (
-                self.weights.reading.next_logits(self._memory_queries([(prompt, route)])[0])
-                if route
-                else self.base.next_logits(prompt)
-            )
-            agreed.append(torch.equal(own, self.base.next_logits(prompt)))
+        routes = self.routes(prompts)
+        agreed = [False] * len(prompts)
+        for decoder, at in self.weights.by_decoder(routes):
+            for i in at:
+                own = decoder.next_logits(routes[i].query)
+                agreed[i] = torch.equal(own, self.base.next_logits(prompts[i]))
         return agreed
 
     def readout_answer(self, fact_id: str) -> str:
@@ -242,8 +258,8 @@ class Larimar:
             return self.weights.base.tokenizer.decode(ids[-entry.answer_tokens :])
         if entry.kind == "tombstone":
             return spaced(TOMBSTONE)
-        query = self._memory_queries([(entry.scope.texts[0], fact_id)])
-        return self.weights.reading.generate(query, Sampling(greedy=True))[0][0]
+        query = self.weights.reading.query(spaced(entry.scope.texts[0]), self._conditions([fact_id])[fact_id])
+        return self.weights.reading.generate([query], Sampling(greedy=True))[0][0]
 
     def _readout(self, fact_ids: Sequence[str]) -> Tensor:
         """Slots (N, S, d) that the memory returns at facts' keys, on the decoder's device."""
@@ -286,30 +302,25 @@ class Larimar:
             self.bank.add(entries)
         return entries
 
-    def _memory_queries(self, routed: Sequence[tuple[str, str]]) -> list[Query]:
-        """Decoder queries of prompts under what the memory returns at each fact's key."""
-        if not routed:
-            return []
-        facts = list(dict.fromkeys(fact_id for _, fact_id in routed))
-        slots, reader = self._readout(facts), self.weights.reader
+    def _routes(self, prompts: Sequence[str], fact_ids: Sequence[str | None]) -> list[Route]:
+        """Routes of prompts to the facts that answer for them."""
+        asked = [i for i in dict.fromkeys(fact_ids) if i is not None]
+        said = {i: self.readout_answer(i) for i in asked if self._is_constrained(i)}
+        conditions = self._conditions([i for i in asked if i not in said])
+
+        def route(prompt: str, fact_id: str | None) -> Route:
+            if fact_id is None:
+                return Route(self.weights.base.query(prompt.strip()))
+            query = self.weights.reading.query(spaced(prompt), conditions.get(fact_id))
+            return Route(query, fact_id, said.get(fact_id))
+
+        return [route(prompt, fact_id) for prompt, fact_id in zip(prompts, fact_ids, strict=True)]
+
+    def _conditions(self, fact_ids: list[str]) -> dict[str, Condition]:
+        """What the reader is told of facts: what the memory returns at their keys."""
+        if not fact_ids:
+            return {}
+        slots, reader = self._readout(fact_ids), self.weights.reader
         with torch.inference_mode():
             made = reader.conditions(slots, reader.occupied(slots))
-        condition = dict(zip(facts, made, strict=True))
-        return [self.weights.reading.query(spaced(prompt), condition[fact_id]) for prompt, fact_id in routed]
-
-    def _by_route(
-        self,
-        routes: list[str | None],
-        base: Callable[[list[int]], list[float]],
-        read: Callable[[list[int]], list[float]],
-        silence: Callable[[list[int]], list[float]],
-    ) -> list[float]:
-        """Split indices by what answers for them, work each group in one batch, and join the results."""
-        outside = [i for i, route in enumerate(routes) if not route]
-        silent = [i for i, route in enumerate(routes) if route and self._is_constrained(route)]
-        reading = [i for i, route in enumerate(routes) if route and i not in set(silent)]
-        results = dict.fromkeys(range(len(routes)), 0.0)
-        for indices, work in ((outside, base), (reading, read), (silent, silence)):
-            if indices:
-                results.update(zip(indices, work(indices), strict=True))
-        return [results[i] for i in range(len(routes))]
+        return dict(zip(fact_ids, made, strict=True))

@@ -62,7 +62,7 @@ def test_a_prompt_is_answered_alike_alone_and_beside_longer_ones(conditioned_mod
     model = conditioned_model.with_bank()
     model.write([FACT])
     texts = ["Ruritania", "The capital of Ruritania is the town of"]
-    queries = model._memory_queries([(text, "f") for text in texts])
+    queries = [route.query for route in model.reading(texts, "f")]
     decoder, greedy = model.weights.reading, Sampling(greedy=True, max_tokens=6, min_tokens=6)
     together = decoder.generate(queries, greedy)
     assert together == [decoder.generate([query], greedy)[0] for query in queries]
