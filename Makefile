@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve test lint bench-counterfact bench-scope bench-tombstones bench-capacity bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-second-family bench-summary train clean
+.PHONY: help venv demo serve test lint bench-counterfact bench-zsre bench-rephrase bench-retention bench-decoding bench-scope bench-tombstones bench-capacity bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-second-family bench-summary train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -28,6 +28,18 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter
 
 bench-counterfact: $(READY)  ## the paper's CounterFact table on this machine
 	$(BIN)/python -m benchmarks.counterfact $(ARGS)
+
+bench-zsre: $(READY)  ## the paper's ZsRE table
+	$(BIN)/python -m benchmarks.zsre $(ARGS)
+
+bench-rephrase: $(READY)  ## recall of facts asked in unseen words
+	$(BIN)/python -m benchmarks.rephrase $(ARGS)
+
+bench-retention: $(READY)  ## generic text with a bank of facts (ARGS="--text wikitext2_test.txt")
+	$(BIN)/python -m benchmarks.retention $(ARGS)
+
+bench-decoding: $(READY)  ## cost of decoding with a memory, next to the base decoder
+	$(BIN)/python -m benchmarks.decoding_speed $(ARGS)
 
 bench-capacity: $(READY)  ## how many facts one memory holds, single and joint read (no reader)
 	$(BIN)/python -m benchmarks.capacity $(ARGS)

@@ -2,8 +2,7 @@
 
 Forget and retained facts are TOFU questions about fictitious authors whose answer holds one short telling
 span (a title, a date, a place, a prize): the base decoder cannot know them. Censor facts are CounterFact
-prompts (none of those that `benchmarks.counterfact` scores) whose true answer the base decoder tells in at
-least a quarter of 20 samples.
+prompts whose true answer the base decoder tells in at least a quarter of 20 samples.
 """
 
 from __future__ import annotations
