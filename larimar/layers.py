@@ -16,7 +16,7 @@ from torch import Tensor
 from larimar.decoding import Decoder, Query
 from larimar.errors import InvalidInput
 from larimar.model import Larimar
-from larimar.reader import pack
+from larimar.reader import conditioned, pack
 from larimar.text import spaced
 
 By = Literal["level", "rise"]
@@ -26,7 +26,7 @@ _NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 @torch.inference_mode()
 def layer_probabilities(decoder: Decoder, query: Query) -> Tensor:
     """Next-token probabilities (L, V) float32 of every layer after one query, the last layer last."""
-    packed = pack([decoder._embed(query)])
+    packed = pack([conditioned(decoder._embed(query.tokens), query.condition)])
     out = decoder.model.base_model(
         inputs_embeds=packed.embeddings, attention_mask=packed.mask, position_ids=packed.positions,
         output_hidden_states=True, use_cache=False,
@@ -74,9 +74,9 @@ def memory_candidates(
     Where a tombstone answers, nothing is computed; whoever holds the weights reads the base decoder instead.
     """
     found = []
-    for prompt, route in zip(prompts, model.in_scope(prompts), strict=True):
+    for prompt, route in zip(prompts, model.routes(prompts), strict=True):
         decoder, query = model.weights.base, model.weights.base.query(prompt.strip())
-        if route and model.bank.entries[route].kind == "fact":
-            decoder, [query] = model.weights.reading, model._memory_queries([(prompt, route)])
+        if route.fact_id and model.bank.entries[route.fact_id].kind == "fact":
+            decoder, query = model.weights.reading, route.query
         found.append(candidates(decoder, query, k=k, layers=layers, by=by))
     return found
