@@ -28,7 +28,7 @@ from benchmarks.recall import (
 )  # fmt: skip
 from benchmarks.recording import Row, checkpoint_digest, parser, write_result
 from larimar import Larimar
-from larimar.model import Weights
+from larimar.serving import Weights
 
 PAPER = {1: 1.0, 512: 1.0, 1024: 0.82}
 """Rewrite recall of Larimar-6B, as the text of section 5.4 gives it."""

@@ -19,7 +19,7 @@ from benchmarks.recall import FullMemory, counterfact, frozen_codes, occupied, s
 from benchmarks.recording import Row, checkpoint_digest, parser, write_result
 from larimar import Larimar
 from larimar.encoder import thaw_codes
-from larimar.model import Weights
+from larimar.serving import Weights
 
 LOADS = (0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
 """N / K."""

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from larimar import Fact, Larimar
-from larimar.model import Route
 from larimar.scope import Embedder
+from larimar.serving import Route
 
 Item = TypeVar("Item")
 

@@ -36,7 +36,7 @@ from benchmarks.recall import (
 )
 from benchmarks.recording import Row, checkpoint_digest, parser, write_result
 from larimar import Fact, Larimar
-from larimar.model import Weights
+from larimar.serving import Weights
 
 PAPER = {1: (0.001, 0.997), 2: (0.02, 0.79)}
 """Forgotten and retained of Larimar-1.3B on CounterFact at N = K and N = 2K."""

@@ -24,7 +24,7 @@ from benchmarks.recording import Row, checkpoint_digest, parser, write_result
 from larimar import Larimar
 from larimar.decoding import Query
 from larimar.long_context import LongContext, Passage
-from larimar.model import Weights
+from larimar.serving import Weights
 from larimar.text import spaced, statement
 
 PAPER = {64: 0.89, 96: 0.88, 128: 0.88, 256: 0.86}

@@ -18,7 +18,7 @@ from benchmarks.recall import FullMemory, counterfact, occupied, recalled, share
 from benchmarks.recording import Row, checkpoint_digest, parser, write_result
 from larimar import Fact, Larimar
 from larimar.memory import KEY_BITS
-from larimar.model import Weights
+from larimar.serving import Weights
 
 SIGMAS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
 SETTINGS = {

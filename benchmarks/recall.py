@@ -20,7 +20,7 @@ from larimar.decoding import Query, Sampling
 from larimar.encoder import CODE_BITS, thaw_codes
 from larimar.joint import JointRead, read_jointly
 from larimar.memory import VALUE_BITS, Memory, hashed_keys
-from larimar.model import Weights
+from larimar.serving import Weights
 from larimar.slots import SlotReader
 from larimar.text import TOMBSTONE, spaced, statement
 

@@ -24,7 +24,7 @@ from benchmarks.datasets import DATA, ZsreEdit, zsre_edits
 from benchmarks.editing import check, chunks, edited
 from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
 from larimar import Fact, Larimar
-from larimar.model import Route
+from larimar.serving import Route
 from larimar.text import spaced
 
 KINDS = ("edit success", "paraphrase", "specificity")

@@ -24,7 +24,7 @@ from larimar.decoding import Query, Sampling
 from larimar.encoder import CODE_BITS
 from larimar.errors import FactTooLong, InvalidInput
 from larimar.memory import VALUE_BITS, Memory, hashed_keys, quantise_values
-from larimar.model import Weights
+from larimar.serving import Weights
 from larimar.text import spaced, statement
 
 EPISODE = 16

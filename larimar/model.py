@@ -7,9 +7,8 @@ if that fact is a tombstone, the answer is the readout's own text and nothing el
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,108 +18,17 @@ from torch import Tensor
 
 from larimar import checkpoint as checkpoints
 from larimar.bank import Bank
-from larimar.config import LarimarConfig
-from larimar.decoding import Decoder, Query, Sampling
-from larimar.encoders import build_reader
+from larimar.decoding import Sampling
 from larimar.entry import Entry
 from larimar.errors import UnknownFact
+from larimar.index import Stored
 from larimar.output_check import Completion, Tombstones, checked
-from larimar.reader import Condition, Reader
-from larimar.scope import DetectorName, ScopeDetector, load_detector
+from larimar.reader import Condition
+from larimar.scope import DetectorName
+from larimar.serving import BaseDecoder, Route, Weights
 from larimar.text import TOMBSTONE, Fact, spaced, statement
-from larimar.weights import load_decoder
 
 TombstoneDecoding = Literal["constrained", "free"]
-
-
-@dataclass(frozen=True)
-class Route:
-    """What answers for a prompt: the base decoder, the reader, or a constrained tombstone."""
-
-    query: Query
-    fact_id: str | None = None
-    """None: out of scope"""
-    said: str | None = None
-    """the only text that may be said"""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Everything that is trained or downloaded, and never changes while serving."""
-
-    config: LarimarConfig
-    base: Decoder
-    reading: Decoder
-    reader: Reader
-    detector: ScopeDetector
-
-    @classmethod
-    def load(cls, directory: Path, device: str, detector: DetectorName = "isd") -> Weights:
-        """Base weights, checkpoint and scope detector.
-
-        Raises CheckpointCorrupt, CheckpointMismatch, WeightsUnavailable.
-        """
-        saved = checkpoints.load(directory)
-        config = saved.config
-        base, tokenizer = load_decoder(config.decoder, device=device)
-        reader = build_reader(base, tokenizer, config).to(device)
-        reader.fill(saved.tensors)
-        reader.merge()
-        scope = load_detector(detector, config.sentence_encoder, device)
-        return cls(config, Decoder(base, tokenizer), Decoder(reader.decoder, tokenizer), reader, scope)
-
-    def encode(self, text: str) -> Tensor:
-        """The latent (n, d) int16 of a statement. Raises FactTooLong."""
-        return self.reader.quantised(text)
-
-    def tokens(self, text: str) -> list[int]:
-        """Token ids without special tokens."""
-        return self.base.tokenizer(text, add_special_tokens=False).input_ids
-
-    def score(self, routes: Sequence[Route], targets: Sequence[str]) -> list[float]:
-        """Mean log-probability a token (nats) of each target where its route leads; routes of several banks mix.
-
-        What may only be said in its own words has probability one in these words and zero in all others.
-        """
-        results = [0.0] * len(routes)
-        for decoder, at in self.by_decoder(routes):
-            found = decoder.log_likelihoods([routes[i].query for i in at], [spaced(targets[i]) for i in at])
-            for i, score in zip(at, found, strict=True):
-                results[i] = score
-        for i, route in enumerate(routes):
-            if route.said is not None:
-                results[i] = 0.0 if targets[i].strip(" .") == route.said.strip(" .") else -math.inf
-        return results
-
-    def by_decoder(self, routes: Sequence[Route]) -> list[tuple[Decoder, list[int]]]:
-        """Each decoder and the indices of the routes that lead to it."""
-        free = [i for i, route in enumerate(routes) if route.said is None]
-        outside = [i for i in free if routes[i].fact_id is None]
-        inside = [i for i in free if routes[i].fact_id is not None]
-        return [(self.base, outside), (self.reading, inside)]
-
-
-class BaseDecoder:
-    """The decoder as it was downloaded; it has no access to any memory."""
-
-    name = "base decoder"
-
-    def __init__(self, decoder: Decoder) -> None:
-        """Wrap the untouched decoder."""
-        self._decoder = decoder
-
-    def generate(self, prompts: Sequence[str], **sampling: Any) -> list[list[str]]:
-        """Completions of each prompt; keywords are the fields of `Sampling`."""
-        return self._decoder.generate([self._decoder.query(p.strip()) for p in prompts], Sampling(**sampling))
-
-    def next_logits(self, prompt: str) -> Tensor:
-        """Logits (V,) of the next token."""
-        return self._decoder.next_logits(self._decoder.query(prompt.strip()))
-
-    def score(self, prompts: Sequence[str], targets: Sequence[str]) -> list[float]:
-        """Mean log-probability a token (nats) of each target after its prompt."""
-        queries = [self._decoder.query(p.strip()) for p in prompts]
-        return self._decoder.log_likelihoods(queries, [spaced(t) for t in targets])
 
 
 class Larimar:
@@ -165,11 +73,11 @@ class Larimar:
 
     def write(self, facts: Sequence[Fact]) -> list[Entry]:
         """Write facts (alpha = +1); returns their ledger entries. Raises DuplicateFact, FactTooLong."""
-        return self._add([self._entry(fact, "fact", fact.answer) for fact in facts])
+        return self._add(facts, "fact")
 
     def censor(self, facts: Sequence[Fact]) -> list[Entry]:
         """Write «prompt unknown.» for facts that the decoder itself knows (paper, section 5.4)."""
-        return self._add([self._entry(fact, "tombstone", TOMBSTONE) for fact in facts])
+        return self._add(facts, "tombstone")
 
     def forget(self, fact_ids: Sequence[str]) -> None:
         """Take facts out (alpha = -1), exactly. Raises UnknownFact; then nothing changed."""
@@ -288,19 +196,21 @@ class Larimar:
         replaced = {i: [next(outputs) for _ in made[i]] for i in at}
         return [replaced.get(i, outputs_of) for i, outputs_of in enumerate(made)]
 
-    def _entry(self, fact: Fact, kind: str, answer: str) -> Entry:
-        """The ledger entry of a fact."""
-        text = statement(fact.prompt, answer)
-        asked = len(self.weights.tokens(spaced(fact.prompt)))
-        value = self.weights.encode(text)
-        scope = self.weights.detector.store(fact.id, [fact.prompt], fact.names)
-        return Entry(fact.id, kind, value, max(1, len(value) - asked), scope)
-
-    def _add(self, entries: list[Entry]) -> list[Entry]:
-        """Put entries in the bank and return them."""
+    def _add(self, facts: Sequence[Fact], kind: str) -> list[Entry]:
+        """Put facts in the bank, their prompts embedded in one batch, and return their entries."""
+        asked = [(fact.id, [fact.prompt], fact.names) for fact in facts]
+        scopes = self.weights.detector.store_all(asked)
+        entries = [self._entry(fact, kind, scope) for fact, scope in zip(facts, scopes, strict=True)]
         if entries:
             self.bank.add(entries)
         return entries
+
+    def _entry(self, fact: Fact, kind: str, scope: Stored) -> Entry:
+        """The ledger entry of a fact."""
+        answer = TOMBSTONE if kind == "tombstone" else fact.answer
+        value = self.weights.encode(statement(fact.prompt, answer))
+        asked = len(self.weights.tokens(spaced(fact.prompt)))
+        return Entry(fact.id, kind, value, max(1, len(value) - asked), scope)
 
     def _routes(self, prompts: Sequence[str], fact_ids: Sequence[str | None]) -> list[Route]:
         """Routes of prompts to the facts that answer for them."""

@@ -13,7 +13,7 @@ from benchmarks.sequential import edits
 from larimar import Fact
 from larimar.config import preset
 from larimar.encoder import freeze_codes
-from larimar.model import Weights
+from larimar.serving import Weights
 from larimar.slots import SlotReader
 
 CONFIG = preset("tiny")
