@@ -55,9 +55,6 @@ def _readable(path: Path, read: Callable[[Path], _T]) -> _T:
 def main() -> None:
     """Parse the command line, train, export."""
     arguments = _parser().parse_args()
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.default_int_handler)  # both save the state and leave
-    torch.set_flush_denormal(True)  # a sharp softmax over the vocabulary is full of them, at 10 x the time
     draw = sources(arguments)
     try:
         run = Run(
@@ -69,6 +66,13 @@ def main() -> None:
             run.export(arguments.export, {"corpora": _corpora(arguments)})
     except LarimarError as error:
         raise SystemExit(str(error)) from error
+
+
+def _own_process() -> None:
+    """Settings of the whole process, so not for `main` as a function."""
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)  # both save the state and leave
+    torch.set_flush_denormal(True)  # a sharp softmax over the vocabulary is full of them, at 10 x the time
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,4 +139,5 @@ def _corpora(arguments: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
+    _own_process()
     main()

@@ -176,7 +176,6 @@ def main() -> None:
     parser.add_argument("--late-after", type=float, default=0.55)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    torch.set_flush_denormal(True)
     torch.manual_seed(arguments.seed)
     encoder = load_sentence_encoder(DEFAULT_SENTENCE_ENCODER)
     stuff, held = material(arguments, Embedder(encoder))
@@ -184,4 +183,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)  # for the whole process
     main()
