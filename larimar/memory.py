@@ -132,7 +132,7 @@ class Memory:
 
     def solution(self) -> Tensor:
         """M (K, C) float64, the least-squares solution of Eq. 5-6 with the ridge."""
-        return self._padded(torch.cholesky_solve(self._cross_float, self._factor))
+        return self._padded(self._solution)
 
     @property
     def cross(self) -> Tensor:
@@ -184,26 +184,21 @@ class Memory:
         made.count, made._covariance, made._cross = count, covariance, cross
         return made.to(device)
 
-    @cached_property
     def _factor(self) -> Tensor:
-        """Lower Cholesky factor of C + lambda I, made at the first read after a change."""
+        """Lower Cholesky factor of C + lambda I."""
         covariance = self._covariance.to(torch.float64) * 2.0 ** (-2 * KEY_BITS)
         covariance.diagonal().add_(self.ridge)
         return torch.linalg.cholesky(covariance)
 
     @cached_property
-    def _inverse(self) -> Tensor:
-        """(C + lambda I)^-1, so that a further read is two products and no solve."""
-        return torch.cholesky_inverse(self._factor)
-
-    @cached_property
-    def _cross_float(self) -> Tensor:
-        """B as float64, made at the first read after a change."""
-        return self._cross.to(torch.float64).mul_(2.0 ** -(KEY_BITS + VALUE_BITS))
+    def _solution(self) -> Tensor:
+        """M (K, held columns) float64, solved at the first read after a change; a further read is one product."""
+        cross = self._cross.to(torch.float64).mul_(2.0 ** -(KEY_BITS + VALUE_BITS))
+        return torch.cholesky_solve(cross, self._factor())
 
     def _combine(self, weights: Tensor) -> Tensor:
         """w M (N, C) of weights (N, K) float64."""
-        return self._padded(weights @ self._inverse @ self._cross_float)
+        return self._padded(weights @ self._solution)
 
     def _padded(self, columns: Tensor) -> Tensor:
         """The columns that are held, and zeros up to C."""
@@ -216,8 +211,7 @@ class Memory:
 
     def _drop_solved(self) -> None:
         """Drop what was solved from the old state."""
-        for name in ("_factor", "_inverse", "_cross_float"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("_solution", None)
 
     def _check_keys(self, keys: Tensor) -> None:
         """Device, integer type, shape and range of keys."""
