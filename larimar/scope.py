@@ -151,10 +151,16 @@ class ScopeDetector:
         ]
 
     def route(self, prompts: Sequence[str], index: ScopeIndex) -> list[Hit | None]:
-        """For each prompt the fact above its threshold that fits best, or None (out of scope)."""
-        best = (lambda hit: hit.cosine) if self.judge is None else (lambda hit: (hit.probability, hit.cosine))
+        """For each prompt the fact above its threshold that fits best, or None (out of scope).
+
+        Between facts that are asked for with like certainty the cosine decides: a stored phrasing finds its own fact.
+        """
+
+        def fit(hit: Hit) -> tuple[float, float]:
+            return (0.0 if self.judge is None else round(hit.probability, 1), hit.cosine)
+
         return [
-            max(hits, key=best, default=None) for hits in self.scores(prompts, index, above_threshold=True)
+            max(hits, key=fit, default=None) for hits in self.scores(prompts, index, above_threshold=True)
         ]
 
     def scores(

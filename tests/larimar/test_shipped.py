@@ -61,3 +61,10 @@ def test_two_questions_about_one_subject_keep_their_own_answers(shipped: Larimar
         "What is the latest book written by Ada Byrne?",
     ]
     assert shipped.in_scope(prompts) == ["first", "latest"]
+
+
+def test_every_stored_prompt_finds_its_own_fact(shipped: Larimar) -> None:
+    """«Another book by X» and «one of the books by X» are alike enough to be in each other's scope."""
+    stored = facts("forget", 20) + facts("retained", 180)
+    shipped.write(stored)
+    assert shipped.in_scope([fact.prompt for fact in stored]) == [fact.id for fact in stored]
