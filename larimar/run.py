@@ -30,6 +30,7 @@ from larimar.config import LarimarConfig
 from larimar.curves import draw_losses
 from larimar.encoders import build_reader
 from larimar.objective import Loss, Objective, loss
+from larimar.precision import mixed
 from larimar.provenance import provenance
 from larimar.reader import Reader
 from larimar.weights import load_decoder
@@ -54,8 +55,8 @@ class Schedule:
     warm_up: int = 20
     clip: float = 1.0
     seed: int = 0
-    precision: str = "bf16"
-    """`bf16`: autocast; `fp32`: none"""
+    precision: str = "auto"
+    """`bf16`: autocast; `fp32`: none; `auto`: what the device is fast with"""
     gradient_checkpointing: bool = False
     """recompute the decoder's layers in the backward pass: less memory, a third more time"""
 
@@ -202,8 +203,7 @@ class Run:
             group["lr"] = group["peak"] * factor
         batch = [draw(self.rng) for _ in range(self.schedule.batch)]
         own = batch[self.parts.process_index :: self.parts.num_processes]
-        mixed = self.schedule.precision == "bf16"
-        with torch.autocast(self.parts.device.type, dtype=torch.bfloat16, enabled=mixed):
+        with mixed(str(self.parts.device), self.schedule.precision):
             total = self.model(own, self._noise())
         self.optimiser.zero_grad(set_to_none=True)
         self.parts.backward(total)

@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     schedule("--batch", type=int, default=Schedule.batch, help="examples a step, all processes together")
     schedule("--learning-rate", type=float, default=Schedule.learning_rate)
     schedule("--seed", type=int, default=Schedule.seed)
-    schedule("--precision", choices=("bf16", "fp32"), default=Schedule.precision)
+    schedule("--precision", choices=("auto", "bf16", "fp32"), default=Schedule.precision)
     schedule("--gradient-checkpointing", action="store_true", help="less memory, a third more time")
     weights = group("weights of Eq. (1)").add_argument
     weights("--autoencode-share", type=float, default=Objective.autoencode_share)

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from larimar.corpus import names_in, sentences
 from larimar.judge import Judge
 from larimar.pairs import Judged, Material, PairSource, close_relations, inverses
+from larimar.precision import mixed
 from larimar.relations import add_records, distractors, from_templates, held_out
 from larimar.scope import Embedder
 from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
@@ -67,7 +68,7 @@ def validation(stuff: Material, only: frozenset[str], count: int = 600) -> list[
 
 def areas(judge: Judge, examples: list[Judged]) -> dict[str, float]:
     """Area under the ROC curve of the rephrasings against every kind of negative, in per cent."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed():
         scores = judge.logits([(e.stored, e.query) for e in examples])
     groups: dict[str, list[float]] = defaultdict(list)
     for example, score in zip(examples, scores, strict=True):
@@ -136,7 +137,7 @@ def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argpar
 
 def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor], labels: Tensor) -> float:
     """One step of AdamW; returns the loss."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed():
         logits = judge(batch)
     loss = F.binary_cross_entropy_with_logits(logits, labels)
     optimiser.zero_grad()

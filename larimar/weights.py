@@ -31,6 +31,7 @@ from transformers import (
 from transformers import logging as transformers_logging
 
 from larimar.errors import WeightsUnavailable
+from larimar.precision import fast_dtype
 
 DEFAULT_DECODER = "smollm2-135m-instruct"
 GEMMA = "gemma-3-270m"
@@ -48,12 +49,14 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unwrite"
 
 
-def load_decoder(spec: str, *, dtype: torch.dtype = torch.bfloat16, device: str = "cpu") -> tuple[Any, Any]:
+def load_decoder(spec: str, *, dtype: torch.dtype | None = None, device: str = "cpu") -> tuple[Any, Any]:
     """The causal LM and its tokenizer for `spec`, in evaluation mode with frozen weights.
 
+    `dtype`: what the machine is fast with, unless given.
     Raises WeightsUnavailable when they are neither here nor reachable.
     """
     transformers_logging.disable_progress_bar()
+    dtype = dtype or fast_dtype(device)
     directory = str(_packaged_decoder(spec)) if spec in (DEFAULT_DECODER, GEMMA) else spec
     if spec == "tiny":
         return _tiny_decoder(dtype, device)
