@@ -136,9 +136,12 @@ class Decoder:
         return results
 
     @torch.inference_mode()
-    def next_logits(self, query: Query) -> Tensor:
-        """Logits (V,) of the first token after one query, computed alone."""
-        return self._logits(self._read([query]).last)[0]
+    def next_logits(self, queries: Sequence[Query]) -> Tensor:
+        """Logits (N, V) of the first token after each query; equal lists are read in equal batches."""
+        batches = list(_batches(queries, _SCORED))
+        found = [self._logits(self._read([queries[i] for i in rows]).last) for rows in batches]
+        places = torch.tensor([i for rows in batches for i in rows])
+        return torch.cat(found)[places.argsort()]
 
     def log_likelihoods(self, queries: Sequence[Query], targets: Sequence[str]) -> list[float]:
         """Mean log-probability a token (nats) of each target text after its query."""

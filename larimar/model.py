@@ -146,13 +146,14 @@ class Larimar:
         return self.weights.score(self.reading(prompts, fact_id), targets)
 
     def agrees_with_base(self, prompts: Sequence[str]) -> list[bool]:
-        """Whether the next-token logits equal the base decoder's, bit for bit, for each prompt alone."""
+        """Whether the next-token logits equal the base decoder's, bit for bit; in the same batches for both."""
         routes = self.routes(prompts)
         agreed = [False] * len(prompts)
         for decoder, at in self.weights.by_decoder(routes):
-            for i in at:
-                own = decoder.next_logits(routes[i].query)
-                agreed[i] = torch.equal(own, self.base.next_logits(prompts[i]))
+            own = decoder.next_logits([routes[i].query for i in at])
+            base = self.base.next_logits([prompts[i] for i in at])
+            for i, mine, others in zip(at, own, base, strict=True):
+                agreed[i] = torch.equal(mine, others)
         return agreed
 
     def readout_answer(self, fact_id: str) -> str:

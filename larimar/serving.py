@@ -84,11 +84,11 @@ class Weights:
         return results
 
     def by_decoder(self, routes: Sequence[Route]) -> list[tuple[Decoder, list[int]]]:
-        """Each decoder and the indices of the routes that lead to it."""
+        """Each decoder that is needed and the indices of the routes that lead to it."""
         free = [i for i, route in enumerate(routes) if route.said is None]
         outside = [i for i in free if routes[i].fact_id is None]
         inside = [i for i in free if routes[i].fact_id is not None]
-        return [(self.base, outside), (self.reading, inside)]
+        return [(decoder, at) for decoder, at in ((self.base, outside), (self.reading, inside)) if at]
 
 
 class BaseDecoder:
@@ -104,9 +104,9 @@ class BaseDecoder:
         """Completions of each prompt; keywords are the fields of `Sampling`."""
         return self._decoder.generate([self._decoder.query(p.strip()) for p in prompts], Sampling(**sampling))
 
-    def next_logits(self, prompt: str) -> Tensor:
-        """Logits (V,) of the next token."""
-        return self._decoder.next_logits(self._decoder.query(prompt.strip()))
+    def next_logits(self, prompts: Sequence[str]) -> Tensor:
+        """Logits (N, V) of the token after each prompt."""
+        return self._decoder.next_logits([self._decoder.query(p.strip()) for p in prompts])
 
     def score(self, prompts: Sequence[str], targets: Sequence[str]) -> list[float]:
         """Mean log-probability a token (nats) of each target after its prompt."""

@@ -137,23 +137,23 @@ def recall(case: Case, model: Larimar) -> None:
     with case.context.database.session(read_only=True) as session:
         texts = store_facts.texts(session, case.context.vault, chosen)
     retained = [AuditFact(id=i, prompt=text.prompt, answers=(text.answer,)) for i, text in texts.items()]
+    told = _told(case, model, [*case.audit_facts, *retained])
     case.save(
         "recall",
         {
             "asked": len(case.facts),
-            "recalled": _recalled(case, model, case.audit_facts),
+            "recalled": sum(told[: len(case.facts)]),
             "retained_asked": len(retained),
-            "retained_recalled": _recalled(case, model, retained),
+            "retained_recalled": sum(told[len(case.facts) :]),
         },
     )
 
 
-def _recalled(case: Case, model: Larimar, facts: Sequence[AuditFact]) -> int:
-    if not facts:
-        return 0
+def _told(case: Case, model: Larimar, facts: Sequence[AuditFact]) -> list[bool]:
+    """Whether the model, asked greedily, tells each fact's answer."""
     tokens = case.context.settings.audit_max_tokens
     said = model.generate([fact.prompt for fact in facts], max_tokens=tokens, greedy=True)
-    return sum(fact.holds_answer(completions[0]) for fact, completions in zip(facts, said, strict=True))
+    return [fact.holds_answer(completions[0]) for fact, completions in zip(facts, said, strict=True)]
 
 
 def _neighbours_of(case: Case, model: Larimar, fact: AuditFact) -> NeighbourResult:

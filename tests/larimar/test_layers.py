@@ -11,7 +11,7 @@ def test_the_last_layer_is_the_decoders_own_word(tiny: Larimar) -> None:
     decoder = tiny.weights.base
     query = decoder.query("The capital of France is")
     probabilities = layer_probabilities(decoder, query)
-    own = decoder.next_logits(query).float().softmax(dim=-1)
+    own = decoder.next_logits([query])[0].float().softmax(dim=-1)
     assert probabilities.shape == (2, len(own))
     assert probabilities[-1].topk(5).indices.tolist() == own.topk(5).indices.tolist()
     assert not probabilities[0].allclose(probabilities[1])
@@ -21,7 +21,7 @@ def test_candidates_come_layer_by_layer_and_differ_by_how_they_are_ranked(tiny: 
     decoder = tiny.weights.base
     query = decoder.query("The capital of France is")
     level = candidates(decoder, query, k=4, layers=1, by="level")
-    top = decoder.next_logits(query).topk(4).indices.tolist()
+    top = decoder.next_logits([query])[0].topk(4).indices.tolist()
     assert sorted(level) == sorted(decoder.tokenizer.decode([token]) for token in top)
     assert len(candidates(decoder, query, k=3, layers=5, by="rise")) == 15
     assert first_token(decoder, "French toast") == " French"
