@@ -58,9 +58,11 @@ main.add_command(audit)
 @main.command()
 @click.option("--host", help="Address to listen on (default: UNWRITE_HOST or 127.0.0.1).")
 @click.option("--port", type=int, help="Port to listen on (default: UNWRITE_PORT or 8765).")
-@click.option("--worker/--no-worker", default=None, help="Start a model worker too (default: when embedded).")
+@click.option(
+    "--workers", type=click.IntRange(0), help="Model workers to start too (default: 1 when embedded)."
+)
 @follow_option
-def serve(host: str | None, port: int | None, worker: bool | None, follow: int | None) -> None:
+def serve(host: str | None, port: int | None, workers: int | None, follow: int | None) -> None:
     """Serve the web pages and the API; Ctrl-C stops everything that this command started."""
     from unwrite.serving import serve_web
 
@@ -68,14 +70,13 @@ def serve(host: str | None, port: int | None, worker: bool | None, follow: int |
     _follow(follow)
     settings = Settings()
     database = open_database(settings, migrate=not settings.database_url)
-    works_here = settings.embedded if worker is None else worker
-    told = [*first_accounts(database), *(certificates.first_key(settings, database) if works_here else ())]
+    workers = int(settings.embedded) if workers is None else workers
+    told = [*first_accounts(database), *(certificates.first_key(settings, database) if workers else ())]
     for line in told:
         click.echo(line)
     children = processes.Children()
     try:
-        if works_here:
-            children.keep("work")
+        children.keep_workers(workers)
         click.echo(f"Unwrite: http://{host or settings.host}:{port or settings.port}   (Ctrl-C stops it)")
         serve_web(settings, database, host or settings.host, port or settings.port)
     finally:

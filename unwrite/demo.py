@@ -1,6 +1,6 @@
 """`unwrite demo`: the whole product once, on invented people and on facts that the decoder knows by itself.
 
-A web server and a worker run as processes of their own, on a database of their own; everything is asked over
+A web server and two workers run as processes of their own, on a database of their own; everything is asked over
 HTTP with API tokens, by a submitter and an approver who are two people. At the end: one page, one JSON file and
 one table.
 """
@@ -26,13 +26,14 @@ from unwrite.demo_client import Client, DemoError
 from unwrite.demo_facts import DemoFacts, load_facts
 from unwrite.demo_summary import Recall, print_summary, read_recall
 from unwrite.installation import new_password, open_database
-from unwrite.processes import Children
+from unwrite.processes import Children, cores
 from unwrite.settings import Settings
 from workers.certificate import issue
 
 ENDED = frozenset({"completed", "residual", "failed"})
 START_WITHIN_S = 60.0
 SHOW_EVERY_S = 5.0
+WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,10 @@ def installation(home: Path) -> Iterator[Installation]:
         Client(url, tokens["reviewer"]) as two,
     ):
         try:
-            children.start(
-                "serve", "--worker", environment={**environment, "UNWRITE_BROKER_URL": ""}, log=output
-            )
-            say(f"Starting web server and worker in {home}")
+            workers = str(min(WORKERS, cores()))
+            asked = {**environment, "UNWRITE_BROKER_URL": ""}
+            children.start("serve", "--workers", workers, environment=asked, log=output)
+            say(f"Starting web server and workers in {home}")
             wait_until_ready(two, children, log)
             yield Installation(home, url, one, two, logins)
         finally:

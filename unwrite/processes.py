@@ -49,18 +49,28 @@ class Children:
         )
         return self.adopt(child)
 
-    def keep(self, *arguments: str) -> None:
+    def keep_workers(self, count: int) -> None:
+        """Keep model workers that share the cores out: two with one thread each do more than one with two.
+
+        The first keeps the clock. `OMP_NUM_THREADS` is left alone where it is set.
+        """
+        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // max(1, count)))
+        for number in range(count):
+            clock = "--beat" if number == 0 else "--no-beat"
+            self.keep("work", clock, environment={"OMP_NUM_THREADS": threads})
+
+    def keep(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Start a child like `start`, and start it again whenever it ends before `stop` is called."""
 
         def supervise() -> None:
-            child = self.start(*arguments)
+            child = self.start(*arguments, environment=environment)
             while not self._stopping.wait(1.0):
                 if child.poll() is not None:
                     self._running.remove(child)
                     log.warning("child ended, starting it again", child=arguments[0], status=child.returncode)
                     if self._stopping.wait(RESTART_AFTER_S):
                         return
-                    child = self.start(*arguments)
+                    child = self.start(*arguments, environment=environment)
 
         self._supervisors.append(threading.Thread(target=supervise, name=f"keep-{arguments[0]}", daemon=True))
         self._supervisors[-1].start()
@@ -91,6 +101,11 @@ class Children:
                 child.kill()
                 child.wait()
         self._running.clear()
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def follow_parent(pid: int) -> None:

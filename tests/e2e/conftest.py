@@ -151,7 +151,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     with Client(url, tokens["requester"]) as requester, Client(url, tokens["reviewer"]) as reviewer:
         house = Real(home, url, database, requester, reviewer)
         try:
-            house.start("serve", "--no-worker", "--port", str(port))
+            house.start("serve", "--workers", "0", "--port", str(port))
             house.wait(reviewer.ready, within_s=60)
             yield house
         finally:

@@ -5,9 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 
 import psutil
+import pytest
 
+from unwrite import processes
 from unwrite.processes import Children
 
 COMMAND = """
@@ -58,3 +61,20 @@ def test_stop_kills_a_child_that_does_not_listen() -> None:
     children.adopt(process)
     children.stop(timeout_s=0.5)
     assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("available", "count", "threads"), [(2, 2, "1"), (8, 2, "4"), (2, 1, "2"), (1, 3, "1"), (2, 0, None)]
+)
+def test_workers_share_the_cores_out_and_one_keeps_the_clock(
+    monkeypatch: pytest.MonkeyPatch, available: int, count: int, threads: str | None
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(processes, "cores", lambda: available)
+    kept: list[tuple[tuple[str, ...], Mapping[str, str]]] = []
+    children = Children()
+    monkeypatch.setattr(children, "keep", lambda *told, environment: kept.append((told, environment)))
+    children.keep_workers(count)
+
+    assert [told for told, _ in kept] == [("work", "--beat"), *[("work", "--no-beat")] * 2][:count]
+    assert all(environment == {"OMP_NUM_THREADS": threads} for _, environment in kept)
