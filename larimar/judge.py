@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch
 
-RANK = 16
+RANK = 32
 _HIDDEN = 128
 _LONGEST = 128
 """Tokens of a pair; longer queries are cut."""
@@ -36,13 +36,13 @@ _BATCH = 32
 class Judge(nn.Module):
     """Cross-encoder with a LoRA and a head."""
 
-    def __init__(self, sentence_encoder: Any, *, trainable: bool = False) -> None:
-        """`sentence_encoder`: a SentenceTransformer over a BERT-like model, which is copied."""
+    def __init__(self, sentence_encoder: Any, *, trainable: bool = False, rank: int = RANK) -> None:
+        """`sentence_encoder`: a SentenceTransformer over a BERT-like model, which is copied; `rank` of the LoRA."""
         super().__init__()
         self.tokenizer = sentence_encoder.tokenizer
         bert = copy.deepcopy(sentence_encoder[0].auto_model)
         width = bert.config.hidden_size
-        lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=["query", "key", "value", "dense"])
+        lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=["query", "key", "value", "dense"])
         with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a name that it deprecated
             warnings.simplefilter("ignore")
             self.encoder = get_peft_model(bert, lora, autocast_adapter_dtype=trainable)
@@ -54,8 +54,11 @@ class Judge(nn.Module):
     @classmethod
     def load(cls, sentence_encoder: Any, path: Path | None = None) -> Judge:
         """A trained judge (None: the shipped one), merged and ready. Raises CheckpointCorrupt, CheckpointMismatch."""
-        judge = cls(sentence_encoder)
-        judge.fill(path or Path(str(resources.files("larimar") / "data" / "judge.safetensors")))
+        path = path or Path(str(resources.files("larimar") / "data" / "judge.safetensors"))
+        tensors = _read(path)
+        ranks = {len(t) for name, t in tensors.items() if "lora_A" in name} or {RANK}
+        judge = cls(sentence_encoder, rank=max(ranks))
+        judge.fill(tensors, path.name)
         judge.encoder = judge.encoder.merge_and_unload()
         return judge.eval().requires_grad_(False)
 
@@ -63,21 +66,14 @@ class Judge(nn.Module):
         """What training changes, by name."""
         return {n: p for n, p in self.named_parameters() if "lora_" in n or n.startswith("head.")}
 
-    def fill(self, path: Path) -> None:
-        """Take over a file's tensors. Raises CheckpointCorrupt, CheckpointMismatch."""
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise CheckpointCorrupt(
-                f"{path.name} is not a readable judge; train or fetch it again"
-            ) from error
+    def fill(self, tensors: Mapping[str, Tensor], name: str) -> None:
+        """Take over the tensors of the file `name`. Raises CheckpointMismatch."""
         wanted = self.trained()
         if set(tensors) != set(wanted) or any(p.shape != tensors[n].shape for n, p in wanted.items()):
-            raise CheckpointMismatch(f"{path.name} was trained for another sentence encoder or another rank")
+            raise CheckpointMismatch(f"{name} was trained for another sentence encoder or another rank")
         with torch.no_grad():
-            for name, parameter in wanted.items():
-                parameter.copy_(tensors[name])
+            for key, parameter in wanted.items():
+                parameter.copy_(tensors[key])
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
         """Write the trained tensors in bfloat16, with `about` in the header."""
@@ -113,6 +109,15 @@ class Judge(nn.Module):
             batch = {k: t.to(device) for k, t in self.tokens([pairs[i] for i in rows]).items()}
             found[rows] = self(batch).cpu().numpy()
         return found
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """A judge's tensors. Raises CheckpointCorrupt."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise CheckpointCorrupt(f"{path.name} is not a readable judge; train or fetch it again") from error
 
 
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:

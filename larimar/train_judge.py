@@ -1,4 +1,4 @@
-"""Train the judge of the scope detector: `python -m larimar.train_judge --run runs/judge ...` (CPU, 35 minutes).
+"""Train the judge of the scope detector: `python -m larimar.train_judge --run runs/judge ...`.
 
 Examples are drawn from `pairs` as training goes; a chunk of examples depends on the seed and its number
 alone, so a run that was stopped goes on where its last checkpoint lies. Relations named in `--late` join
@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from larimar.corpus import names_in, sentences
+from larimar.corpus import HELD_OUT, names_in, sentences
 from larimar.judge import Judge
 from larimar.pairs import Judged, Material, PairSource, close_relations, inverses
 from larimar.precision import mixed
@@ -49,7 +49,7 @@ def material(arguments: argparse.Namespace, embedder: Embedder) -> tuple[Materia
     ), held  # fmt: skip
 
 
-def rephrasings(path: Path, held_out: int = 200) -> list[tuple[str, str, str]]:
+def rephrasings(path: Path, held_out: int = HELD_OUT) -> list[tuple[str, str, str]]:
     """Subject, question and rephrasing of training records that name the subject twice; not the last ones."""
     rows = json.loads(path.read_text(encoding="utf-8"))[:-held_out]
     rows = [(r["subject"], r["src"], r["rephrase"]) for r in rows]
@@ -68,7 +68,7 @@ def validation(stuff: Material, only: frozenset[str], count: int = 600) -> list[
 
 def areas(judge: Judge, examples: list[Judged]) -> dict[str, float]:
     """Area under the ROC curve of the rephrasings against every kind of negative, in per cent."""
-    with mixed():
+    with mixed(str(_device(judge))):
         scores = judge.logits([(e.stored, e.query) for e in examples])
     groups: dict[str, list[float]] = defaultdict(list)
     for example, score in zip(examples, scores, strict=True):
@@ -137,7 +137,9 @@ def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argpar
 
 def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor], labels: Tensor) -> float:
     """One step of AdamW; returns the loss."""
-    with mixed():
+    device = _device(judge)
+    batch, labels = {name: t.to(device) for name, t in batch.items()}, labels.to(device)
+    with mixed(str(device)):
         logits = judge(batch)
     loss = F.binary_cross_entropy_with_logits(logits, labels)
     optimiser.zero_grad()
@@ -147,11 +149,16 @@ def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: dict[str, Tenso
     return float(loss.detach())
 
 
+def _device(judge: Judge) -> torch.device:
+    """Where the judge is."""
+    return next(judge.parameters()).device
+
+
 def _resume(path: Path, judge: Judge, optimiser: torch.optim.Optimizer) -> int:
     """Load a state if there is one; returns the step to go on from."""
     if not path.exists():
         return 0
-    saved = torch.load(path, weights_only=False)
+    saved = torch.load(path, weights_only=False, map_location=_device(judge))
     with torch.no_grad():
         for name, parameter in judge.trained().items():
             parameter.copy_(saved["judge"][name])
@@ -176,11 +183,12 @@ def main() -> None:
     )
     parser.add_argument("--late-after", type=float, default=0.55)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     encoder = load_sentence_encoder(DEFAULT_SENTENCE_ENCODER)
     stuff, held = material(arguments, Embedder(encoder))
-    train(Judge(encoder, trainable=True), stuff, held, arguments)
+    train(Judge(encoder, trainable=True).to(arguments.device), stuff, held, arguments)
 
 
 if __name__ == "__main__":
