@@ -75,7 +75,7 @@ def split_pairs(path: Path) -> Source:
     """
     pairs = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        whole, _, parts = (_detokenised(part) for part in line.partition("\t"))
+        whole, _, parts = (detokenised(part) for part in line.partition("\t"))
         known = set(whole.lower().split())
         halves = [half.strip() for half in parts.split("<::::>")]
         halves = [h for h in halves if sum(w in known for w in h.lower().split()) >= 0.8 * len(h.split()) > 2]
@@ -160,7 +160,7 @@ def mixture(sources: list[tuple[float, Source]], distractors: list[str], share: 
     return draw
 
 
-def _detokenised(text: str) -> str:
+def detokenised(text: str) -> str:
     """Tokenised text (« , », « 's ») as people write it."""
     text = re.sub(r" ([,.;:!?)])| ('s\b|n't\b)", r"\1\2", " ".join(text.split()))
     return text.replace("( ", "(").replace("'' ", '"').replace(" ''", '"')
