@@ -26,7 +26,7 @@ from larimar.prefix import extra_pair
 from larimar.reader import Condition, Packed, Reader, conditioned, pack
 from larimar.text import spaced
 
-_CHUNK, _GPU_CHUNK = 8, 64
+_CHUNK, _GPU_CHUNK = 8, 128
 """Examples of like length that are decoded side by side: less padding; a GPU would rather pad than wait."""
 
 
