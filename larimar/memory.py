@@ -37,6 +37,8 @@ VALUE_BITS = 17
 """Values are multiples of 2^-17, |z| <= 16."""
 _MAX_VALUE = 16.0
 _EXACT_FLOAT = 2**53
+_LOOKED_AT = 64
+"""Columns that are looked at together for the last one that is not zero."""
 _MAX_ROWS_WRITTEN = 2**18
 """N · 2^22 · 2^22 < 2^63 and N · 2^22 · 2^21 < 2^63: int64 can never overflow below this many rows."""
 
@@ -68,7 +70,8 @@ def hashed_keys(names: list[str], rows: int) -> Tensor:
 class Memory:
     """One memory matrix of K rows over latents of C numbers; refuses more than `capacity` rows written.
 
-    Columns of B beyond the widest value written are exactly zero and are not held.
+    Columns of B after the last one that is not zero are not held: which columns are solved is part of the
+    state, so reads too are those of the never-written memory, bit for bit.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class Memory:
         self._widen(width)
         self._covariance.add_(exact_product(keys, keys), alpha=alpha)
         self._cross[:, :width].add_(exact_product(keys, values[:, :width]), alpha=alpha)
+        self._cross = _trimmed(self._cross)
         self.count += alpha * len(keys)
         self._drop_solved()
 
@@ -155,7 +159,7 @@ class Memory:
         """HMAC-SHA-256 (hex) over sizes and state; equal if and only if the states are equal, bit for bit."""
         mac = hmac.new(key, digestmod="sha256")
         mac.update(f"larimar memory 2 {self.rows} {self.latent_dim} {self.count} {self.ridge!r}\n".encode())
-        for part in (self._covariance, self._cross[:, : _width(self._cross)]):
+        for part in (self._covariance, self._cross):
             mac.update(part.cpu().contiguous().numpy().astype("<i8", copy=False).tobytes())
         return mac.hexdigest()
 
@@ -181,7 +185,7 @@ class Memory:
         whole = covariance.dtype == cross.dtype == torch.int64 and cross.shape[1] <= made.latent_dim
         if not (fits and whole and isinstance(count, int) and 0 <= count <= made.capacity):
             raise InvalidInput("the sizes of a stored memory do not fit each other")
-        made.count, made._covariance, made._cross = count, covariance, cross
+        made.count, made._covariance, made._cross = count, covariance, _trimmed(cross)
         return made.to(device)
 
     def _factor(self) -> Tensor:
@@ -262,9 +266,20 @@ def _largest(numbers: Tensor) -> int:
 
 
 def _width(numbers: Tensor) -> int:
-    """How many columns there are up to the last one that is not zero."""
-    filled = (numbers != 0).any(dim=0).nonzero()
-    return int(filled[-1]) + 1 if len(filled) else 0
+    """How many columns there are up to the last one that is not zero; looks from the right."""
+    width = numbers.shape[1]
+    while width:
+        start = max(0, width - _LOOKED_AT)
+        filled = (numbers[:, start:width] != 0).any(dim=0).nonzero()
+        if len(filled):
+            return start + int(filled[-1]) + 1
+        width = start
+    return 0
+
+
+def _trimmed(numbers: Tensor) -> Tensor:
+    """The columns up to the last one that is not zero, side by side in memory."""
+    return numbers[:, : _width(numbers)].contiguous()
 
 
 def _quantise(numbers: Tensor, bits: int, limit: float, what: str) -> Tensor:

@@ -198,18 +198,52 @@ def test_at_the_asserted_bound_the_sums_still_fit_and_one_row_more_is_refused() 
     assert memory.digest() == Memory(1, 1).digest()
 
 
-def test_columns_that_only_forgotten_rows_had_leave_no_trace() -> None:
-    memory, never = Memory(ROWS, 8), Memory(ROWS, 8)
-    keys = hashed_keys(["a", "b"], ROWS)
-    narrow, wide = torch.zeros(1, 8, dtype=torch.int64), torch.ones(1, 8, dtype=torch.int64)
+def wide_and_narrow() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two keys, a value of 200 columns of which three are used, and one of which all are."""
+    narrow = torch.zeros(1, 200, dtype=torch.int64)
     narrow[0, 2] = 5
+    return hashed_keys(["a", "b"], ROWS), narrow, torch.ones(1, 200, dtype=torch.int64)
+
+
+def test_columns_that_only_forgotten_rows_had_leave_no_trace() -> None:
+    """Not in the digest, not in the bytes, not in what is solved: BLAS takes other kernels for other widths."""
+    keys, narrow, wide = wide_and_narrow()
+    memory, never = Memory(ROWS, 200), Memory(ROWS, 200)
     memory.write(keys[:1], narrow)
     never.write(keys[:1], narrow)
     memory.write(keys[1:], wide)
     memory.forget(keys[1:], wide)
+    assert memory._cross.shape == never._cross.shape == (ROWS, 3)
     assert memory.digest() == never.digest()
+    assert memory.to_bytes() == never.to_bytes()
     assert torch.equal(memory.read(keys), never.read(keys))
+    assert torch.equal(memory.solution(), never.solution())
     assert torch.equal(memory.cross, never.cross)
+
+
+def test_rows_that_cancel_each_other_leave_no_columns_either() -> None:
+    """The state decides, not the way to it: a write may take columns away as well."""
+    keys, narrow, wide = wide_and_narrow()
+    memory = Memory(ROWS, 200)
+    memory.write(keys[:1], wide)
+    memory.write(keys[:1], narrow - wide)
+    assert memory._cross.shape == (ROWS, 3)
+    same = Memory(ROWS, 200)
+    same.write(keys[[0, 0]], torch.cat([narrow, torch.zeros_like(narrow)]))
+    assert memory.digest() == same.digest()
+    assert torch.equal(memory.read(keys), same.read(keys))
+
+
+def test_bytes_with_columns_of_zeros_are_read_without_them() -> None:
+    keys, narrow, _ = wide_and_narrow()
+    memory = Memory(ROWS, 200)
+    memory.write(keys[:1], narrow)
+    never = memory.copy()
+    memory._widen(150)
+    again = Memory.from_bytes(memory.to_bytes())
+    assert again._cross.shape == (ROWS, 3)
+    assert again.digest() == never.digest()
+    assert torch.equal(again.read(keys), never.read(keys))
 
 
 def test_states_survive_their_bytes_and_go_on() -> None:
