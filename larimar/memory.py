@@ -3,11 +3,12 @@
 The state is not M but its sufficient statistics C = WᵀW and B = WᵀZ, held as int64 fixed point. Integer
 sums are the same in any order on any machine, so after write + forget the state equals the never-written
 state bit for bit, and a rebuild from the surviving ledger proves it. M = (C + lambda I)^-1 B, the solution
-of Eq. 5-6, is solved when somebody reads.
+of Eq. 5-6, need not be known for a read: w (C + lambda I)^-1 is two triangular solves with the Cholesky factor,
+which is taken at the first read after a change.
 
     write   (alpha = +1)   C += wᵀw,  B += wᵀz      (Eq. 3; Eq. 4 in information form)
     forget  (alpha = -1)   C -= wᵀw,  B -= wᵀz      (with the ledger's own w and z, never re-encoded)
-    read                   z = w M
+    read                   z = w M = (w (C + lambda I)^-1) B
     generate               z = w M with w ~ N(0, I)   (Algorithm 1)
 
 Sequential and batch updates are the same sums. State and rows live on one device; the digest does not depend
@@ -123,7 +124,10 @@ class Memory:
         self._drop_solved()
 
     def read(self, keys: Tensor) -> Tensor:
-        """Readout (N, C) float64 of keys (N, K) int64: z = w (C + lambda I)^-1 B. Raises InvalidInput."""
+        """Readout (N, C) float64 of keys (N, K) int64: z = w (C + lambda I)^-1 B. Raises InvalidInput.
+
+        The same bits for the same state and keys, whatever was read before.
+        """
         self._check_keys(keys)
         return self._combine(keys.to(torch.float64) * 2.0**-KEY_BITS)
 
@@ -135,8 +139,8 @@ class Memory:
         return self._combine(drawn.to(self.device))
 
     def solution(self) -> Tensor:
-        """M (K, C) float64, the least-squares solution of Eq. 5-6 with the ridge."""
-        return self._padded(self._solution)
+        """M (K, C) float64, the least-squares solution of Eq. 5-6 with the ridge; solved at every call."""
+        return self._padded(torch.cholesky_solve(self._columns, self._factor))
 
     @property
     def cross(self) -> Tensor:
@@ -188,21 +192,23 @@ class Memory:
         made.count, made._covariance, made._cross = count, covariance, _trimmed(cross)
         return made.to(device)
 
+    @cached_property
     def _factor(self) -> Tensor:
-        """Lower Cholesky factor of C + lambda I."""
-        covariance = self._covariance.to(torch.float64) * 2.0 ** (-2 * KEY_BITS)
+        """Lower Cholesky factor (K, K) float64 of C + lambda I, taken at the first read after a change."""
+        covariance = self._covariance.to(torch.float64).mul_(2.0 ** (-2 * KEY_BITS))
         covariance.diagonal().add_(self.ridge)
         return torch.linalg.cholesky(covariance)
 
     @cached_property
-    def _solution(self) -> Tensor:
-        """M (K, held columns) float64, solved at the first read after a change; a further read is one product."""
-        cross = self._cross.to(torch.float64).mul_(2.0 ** -(KEY_BITS + VALUE_BITS))
-        return torch.cholesky_solve(cross, self._factor())
+    def _columns(self) -> Tensor:
+        """The held columns of B (K, held) as float64."""
+        return self._cross.to(torch.float64).mul_(2.0 ** -(KEY_BITS + VALUE_BITS))
 
     def _combine(self, weights: Tensor) -> Tensor:
-        """w M (N, C) of weights (N, K) float64."""
-        return self._padded(weights @ self._solution)
+        """w M (N, C) of weights (N, K) float64; a function of the state and the weights, not of earlier reads."""
+        half = torch.linalg.solve_triangular(self._factor, weights.mT, upper=False)
+        solved = torch.linalg.solve_triangular(self._factor.mT, half, upper=True)
+        return self._padded(solved.mT @ self._columns)
 
     def _padded(self, columns: Tensor) -> Tensor:
         """The columns that are held, and zeros up to C."""
@@ -214,8 +220,9 @@ class Memory:
             self._cross = F.pad(self._cross, (0, width - self._cross.shape[1]))
 
     def _drop_solved(self) -> None:
-        """Drop what was solved from the old state."""
-        self.__dict__.pop("_solution", None)
+        """Drop what was made of the old state."""
+        self.__dict__.pop("_factor", None)
+        self.__dict__.pop("_columns", None)
 
     def _check_keys(self, keys: Tensor) -> None:
         """Device, integer type, shape and range of keys."""

@@ -116,6 +116,16 @@ def test_reads_return_what_was_written_while_there_is_room() -> None:
     assert torch.linalg.norm(read - values) <= 0.01 * torch.linalg.norm(values)
 
 
+def test_a_read_is_the_solution_at_its_key_and_does_not_depend_on_earlier_reads() -> None:
+    names = [f"n{i}" for i in range(ROWS // 2)]
+    (keys, _), memory = rows([*names, "never written"]), filled(names)
+    first = memory.read(keys)
+    expected = keys.double() * 2.0**-KEY_BITS @ memory.solution()
+    assert torch.linalg.norm(first - expected) <= 1e-10 * torch.linalg.norm(expected)
+    assert torch.equal(memory.read(keys), first)
+    assert torch.equal(filled(names).read(keys), first)
+
+
 def test_exact_products_do_not_round_beyond_the_range_of_float64() -> None:
     """Every product fits into 53 bits, their sum does not: rows are taken in portions."""
     odd = torch.full((9, 1), 2**26 - 1)
