@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch
+from larimar.unpadded import Unpadded
 
 RANK = 32
 _HIDDEN = 128
@@ -50,6 +51,8 @@ class Judge(nn.Module):
         for module in self.encoder.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
+        self.reading: Unpadded | None = None
+        """once trained: the encoder without padding"""
 
     @classmethod
     def load(cls, sentence_encoder: Any, path: Path | None = None) -> Judge:
@@ -60,7 +63,9 @@ class Judge(nn.Module):
         judge = cls(sentence_encoder, rank=max(ranks))
         judge.fill(tensors, path.name)
         judge.encoder = judge.encoder.merge_and_unload()
-        return judge.eval().requires_grad_(False)
+        judge.eval().requires_grad_(False)
+        judge.reading = Unpadded(judge.encoder) if Unpadded.fits(judge.encoder) else None
+        return judge
 
     def trained(self) -> dict[str, nn.Parameter]:
         """What training changes, by name."""
@@ -85,23 +90,30 @@ class Judge(nn.Module):
         hidden = self.encoder(**batch).last_hidden_state
         second = batch["token_type_ids"] * batch["attention_mask"]
         first = (1 - batch["token_type_ids"]) * batch["attention_mask"]
+        return self._logit(hidden, first, second)
+
+    def _logit(self, hidden: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Logits (N,) of hidden states (N, T, D); `first` and `second` (N, T) mark the tokens of the two texts."""
         u, v = _mean(hidden, first), _mean(hidden, second)
         made: Tensor = self.head(torch.cat([(u - v).abs(), u * v, u + v], dim=-1))
         return made.squeeze(-1).float()
 
     def tokens(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
         """A padded batch of pairs (stored, query)."""
-        return dict(
-            self.tokenizer(
-                [a for a, _ in pairs], [b for _, b in pairs], padding=True, pad_to_multiple_of=4,
-                truncation="longest_first", max_length=_LONGEST, return_tensors="pt", return_token_type_ids=True,
-            )
-        )  # fmt: skip
+        return dict(self._tokens(pairs, padding=True, pad_to_multiple_of=4, return_tensors="pt"))
 
     @torch.inference_mode()
     def logits(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
         """Logit (N,) of each pair (stored prompt, query), both with names masked; batched by length."""
         found = np.zeros(len(pairs))
+        if not len(pairs):
+            return found
+        if self.reading is not None:
+            read = self._tokens(pairs)
+            for group in self.reading.groups(read.input_ids, read.token_type_ids):
+                second = torch.tensor([read.token_type_ids[i] for i in group.at], device=group.hidden.device)
+                found[group.at] = self._logit(group.hidden, 1 - second, second).cpu().numpy()
+            return found
         order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
         device = next(self.head.parameters()).device
         for start in range(0, len(order), _BATCH):
@@ -109,6 +121,18 @@ class Judge(nn.Module):
             batch = {k: t.to(device) for k, t in self.tokens([pairs[i] for i in rows]).items()}
             found[rows] = self(batch).cpu().numpy()
         return found
+
+    def _tokens(self, pairs: Sequence[tuple[str, str]], **form: Any) -> Any:
+        """Token ids and types of pairs; longer ones are cut."""
+        stored, queries = [a for a, _ in pairs], [b for _, b in pairs]
+        return self.tokenizer(
+            stored,
+            queries,
+            truncation="longest_first",
+            max_length=_LONGEST,
+            return_token_type_ids=True,
+            **form,
+        )
 
 
 def _read(path: Path) -> dict[str, Tensor]:
