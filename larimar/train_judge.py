@@ -90,11 +90,11 @@ def chunks(judge: Judge, source: PairSource, batch: int) -> Iterator[tuple[dict[
         yield judge.tokens([(e.stored, e.query) for e in group]), labels * (1 - 2 * _SMOOTHING) + _SMOOTHING
 
 
-def rate(step: int, steps: int, peak: float) -> float:
-    """Learning rate: 60 steps of warm-up, then a cosine to a fiftieth."""
+def rate(step: int, done: float, peak: float) -> float:
+    """Learning rate: 60 steps of warm-up, then a cosine to a fiftieth; `done`: share of the schedule."""
     if step < 60:
         return peak * (step + 1) / 60
-    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - 60) / max(1, steps - 60))))
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argparse.Namespace) -> None:
@@ -104,34 +104,40 @@ def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argpar
     optimiser = torch.optim.AdamW(judge.trained().values(), lr=arguments.learning_rate, weight_decay=0.01)
     step = _resume(run / "state.pt", judge, optimiser)
     late = frozenset(arguments.late)
-    late_step = int(arguments.steps * arguments.late_after)
     checks = {"held out": validation(stuff, held), "late": validation(stuff, late) if late else []}
     started = time.time()
-    while step < arguments.steps:
-        without = held | late if step < late_step else held
+    limit = 60 * arguments.minutes or math.inf
+
+    def done(at: int) -> float:
+        return min(1.0, max(at / arguments.steps, (time.time() - started) / limit))
+
+    while (over := done(step)) < 1:
+        early = over < arguments.late_after
+        without = held | late if early else held
         seed = arguments.seed * 1_000_003 + step
         source = PairSource(stuff, random.Random(seed), without)
         losses = []
         for batch, labels in chunks(judge, source, arguments.batch):
             for group in optimiser.param_groups:
-                group["lr"] = rate(step, arguments.steps, arguments.learning_rate)
+                group["lr"] = rate(step, done(step), arguments.learning_rate)
             losses.append(_step(judge, optimiser, batch, labels))
             step += 1
         row: dict[str, Any] = {"step": step, "loss": round(float(np.mean(losses)), 4)}
         row["seconds"] = round(time.time() - started)
-        if step % (8 * _CHUNK) == 0 or step >= arguments.steps:
+        last = done(step) >= 1
+        if step % (8 * _CHUNK) == 0 or last:
             row |= {name: areas(judge, examples) for name, examples in checks.items() if examples}
         print(json.dumps(row), flush=True)
         with (run / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
-        if step % (4 * _CHUNK) == 0 or step >= arguments.steps:
+        if step % (4 * _CHUNK) == 0 or last:
             torch.save(
                 {"judge": judge.trained(), "optimiser": optimiser.state_dict(), "step": step},
                 run / "state.pt",
             )
             about = {"steps": step, "batch": arguments.batch, "late": sorted(late), "seed": arguments.seed}
             judge.save(run / "judge.safetensors", about)
-            if step <= late_step:
+            if early:
                 judge.save(run / "early.safetensors", about)
 
 
@@ -176,6 +182,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="text to take names from")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=2560, help="a multiple of 128")
+    parser.add_argument("--minutes", type=float, default=0.0, help="end the schedule after so long")
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--learning-rate", type=float, default=8e-4)
     parser.add_argument(
