@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -69,7 +70,8 @@ class Entry:
         """The entry that `to_bytes` wrote. Raises InvalidInput when the bytes are not one."""
         try:
             magic, kind, answer, tokens, width, phrasings, size, length = _HEADER.unpack_from(data)
-            ends = np.cumsum([_HEADER.size, length, 2 * tokens * width, *[2 * phrasings * size] * 2]).tolist()
+            parts = (_HEADER.size, length, 2 * tokens * width, *[2 * phrasings * size] * 2)
+            ends = list(accumulate(parts))
             if magic != _MAGIC or ends[-1] != len(data):
                 raise ValueError("other bytes, or of another length")
             fact_id, names, texts = json.loads(bytes(data[ends[0] : ends[1]]))

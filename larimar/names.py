@@ -62,6 +62,8 @@ def folded(text: str) -> str:
 def mask_names(text: str, names: Sequence[str]) -> str:
     """The text with every name replaced by «X», longest names first, whatever their case."""
     for name in sorted(names, key=len, reverse=True):
+        if text.isascii() and name.isascii() and name.lower() not in text.lower():
+            continue  # most names of most candidates: not worth a regular expression
         text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", MASK, text, flags=re.IGNORECASE)
     return text
 
@@ -118,6 +120,8 @@ def _parts(words: list[str], wanted: list[str]) -> tuple[list[tuple[int, int]], 
     """Runs of words that are words of the name or their initials, and the share of the name that is there."""
     telling = [w for w in wanted if w not in _SMALL] or wanted
     whole = [_like(word, telling) for word in words]
+    if not any(whole):  # initials alone are no trace
+        return [], 0.0
     runs = [run for run in _runs([w or _initial(word, telling) for w, word in zip(whole, words, strict=True)])
             if any(whole[run[0] : run[1] + 1])]  # fmt: skip
     inside = {i for first, last in runs for i in range(first, last + 1)}
@@ -130,7 +134,7 @@ def _like(word: str, wanted: list[str]) -> str:
     """The word of a name that this word is, give or take a typo; empty if it is none."""
     if word in wanted:
         return word
-    if len(word) < 4 or _digits(word):
+    if len(word) < 4 or (not word.isalpha() and _digits(word)):
         return ""
     return next((w for w in wanted if len(w) >= 4 and fuzz.ratio(word, w, score_cutoff=100 * NEAR)), "")
 

@@ -196,11 +196,11 @@ class ScopeDetector:
         return [[hit for hit in group if hit is not None] for group in groups]
 
     def asked(self, prompts: Sequence[str]) -> list[Asked]:
-        """Prompts in sentences with their embeddings, in one batch."""
+        """Prompts in sentences with their embeddings, in one batch; a sentence that recurs is embedded once."""
         pieces = [sentences_of(prompt) for prompt in prompts]
-        flat = self.embedder.embed([piece for group in pieces for piece in group])
-        ends = np.cumsum([len(group) for group in pieces])
-        return [Asked(group, rows) for group, rows in zip(pieces, np.split(flat, ends[:-1]), strict=True)]
+        known = list(dict.fromkeys(piece for group in pieces for piece in group))
+        row = dict(zip(known, self.embedder.embed(known), strict=True))
+        return [Asked(group, np.stack([row[piece] for piece in group])) for group in pieces]
 
     def judged(self, cases: Sequence[Case], *, above_threshold: bool = False) -> list[Hit | None]:
         """Each case's probability; None when it is below the threshold and `above_threshold` is set.
