@@ -54,7 +54,10 @@ class Tofu:
         return tuple(question for question in self.questions["forget"] if question.fact_id in gone)
 
     def thinned(self, step: int) -> Tofu:
-        """Every `step`-th question, and only the first 21 and the last 20 authors' facts; for a quick look."""
+        """Every `step`-th question, and only the first 21 and the last 20 authors' facts; for a quick look.
+
+        An author's first question is unlike the others: let `step` have no divisor in common with 20.
+        """
         first = len(self.questions["retain"]) + PER_AUTHOR
         facts = self.facts[:first] + self.facts[-SPLITS["forget10"] :]
         return Tofu(facts, {name: some[::step] for name, some in self.questions.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def published() -> Figures:
 def figures(measured: Figures, tofu: Tofu) -> Figures:
     """All figures of a run."""
     never = {split: measured["splits"][split]["never"] for split in SPLITS}
+    naming = {fact.id for fact in tofu.facts if fact.subject and fact.subject in fact.prompt}
     made: Figures = {
         "written": measured["written"],
         "base": _state(measured["base"]),
@@ -84,6 +85,8 @@ def figures(measured: Figures, tofu: Tofu) -> Figures:
             **own["bank"], **_state(own), "before": _forgotten(before), "base": _forgotten(base),
             "quality": _quality(own["forget"], never[split]),
             "quality_before": _quality(before, never[split]),
+            "reaches_another_naming_author": _another(r for r in own["forget"] if r["asked"] in naming),
+            "reaches_another_not_naming": _another(r for r in own["forget"] if r["asked"] not in naming),
         }  # fmt: skip
     return made
 
@@ -162,6 +165,8 @@ def _split_rows(split: str, own: Figures, base_utility: float, utility_before: f
             base["rouge"]),
         Row(f"{split}: extraction strength, before / after", None, "= base", change("strength"), base["strength"]),
         Row(f"{split}: scope, forgotten questions that reach another fact, %", None, None, after["reaches_another"]),
+        Row(f"{split}: scope, … of those that name their author / of the others, %", None, None,
+            f"{own['reaches_another_naming_author']} / {own['reaches_another_not_naming']}"),
     ]  # fmt: skip
 
 
@@ -188,8 +193,13 @@ def _forgotten(some: Sequence[Figures]) -> Figures:
         "strength": _mean(m.strength for m in measured),
         "truth_ratio": _mean(truth_ratio(m) for m in measured),
         "reaches_own": _per_cent(row["reached"] == row["asked"] for row in some),
-        "reaches_another": _per_cent(row["reached"] not in (None, row["asked"]) for row in some),
+        "reaches_another": _another(some),
     }
+
+
+def _another(some: Iterable[Figures]) -> float:
+    """Per cent of questions that lead to another fact than their own."""
+    return _per_cent(row["reached"] not in (None, row["asked"]) for row in some)
 
 
 def _own(measured: Figures, memory_rows: dict[str, int]) -> Figures:
@@ -245,12 +255,12 @@ def _measured(row: Figures) -> Measured:
     return Measured(answer, paraphrased, wrong, row["rouge"], row["strength"])
 
 
-def _mean(values: Any) -> float:
+def _mean(values: Iterable[float]) -> float:
     """The mean, rounded to four places; of nothing it is zero."""
     found = [float(value) for value in values]
     return round(float(np.mean(found)), 4) if found else 0.0
 
 
-def _per_cent(hits: Any) -> float:
+def _per_cent(hits: Iterable[bool]) -> float:
     """Per cent of hits, rounded to one place."""
     return round(100 * _mean(hits), 1)
