@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve test lint bench-counterfact bench-zsre bench-rephrase bench-retention bench-decoding bench-scope bench-tombstones bench-capacity bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-second-family bench-tofu bench-summary train clean
+.PHONY: $(shell grep -oE '^[a-z-]+:' Makefile | tr -d :)
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -34,6 +34,9 @@ bench-zsre: $(READY)  ## the paper's ZsRE table
 
 bench-rephrase: $(READY)  ## recall of facts asked in unseen words
 	$(BIN)/python -m benchmarks.rephrase $(ARGS)
+
+bench-rephraser: $(READY)  ## the trained rephraser beside its base decoder and templates (ARGS="--rephraser DIR --facts 40")
+	$(BIN)/python -m benchmarks.rephraser $(ARGS)
 
 bench-retention: $(READY)  ## generic text with a bank of facts (ARGS="--text wikitext2_test.txt")
 	$(BIN)/python -m benchmarks.retention $(ARGS)

@@ -35,3 +35,7 @@ class TranscriptTampered(AuditError):
 
 class AuditCancelled(AuditError):
     """The audit was told to stop; what was sampled so far is kept."""
+
+
+class PhrasingsUnreadable(AuditError):
+    """A file of the user's own phrasings is missing, or not in a form that can be read."""

@@ -33,6 +33,7 @@ QUESTION_WORDS = frozenset(_LISTS["question"])
 ORDER_WORDS = frozenset(_LISTS["order"])
 LOWERABLE = QUESTION_WORDS | ORDER_WORDS | frozenset(_LISTS["opening"])
 NAMELESS = STOP_WORDS | QUESTION_WORDS | ORDER_WORDS | frozenset(_LISTS["nameless"])
+ANSWER_KINDS = frozenset(_LISTS["kinds"])
 _SPACELESS = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]"
 )

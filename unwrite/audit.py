@@ -51,6 +51,8 @@ COLUMNS = {"prompt", "answer", "subject", "aliases", "other_answers", "id"}
     "--checkpoint", type=click.Path(exists=True, path_type=Path), help="A trained reader (larimar)."
 )
 @click.option("--device", default="auto", show_default=True)
+@click.option("--rephraser", default="templates", show_default=True,
+              help="Whose rephrasings are asked: templates, model, mixed, list:FILE or hf:ID_OR_PATH.")  # fmt: skip
 def audit(file: Path, attacks: str, threshold: float, api_key_env: str, kind: str, **given: Any) -> None:
     """Attack a model to see whether it tells the facts of a file. Ctrl-C: the same command goes on later."""
     from audit.verdict import Policy
@@ -58,6 +60,7 @@ def audit(file: Path, attacks: str, threshold: float, api_key_env: str, kind: st
 
     names = tuple(name.strip() for name in attacks.split(",") if name.strip())
     _check_names(names)
+    _check_rephraser(given["rephraser"])
     guarded = given["target"] == "larimar"
     _check_targets([given["target"], given["control"], given["twin"]], given["model"])
     if guarded and (given["control"] or given["twin"]):
@@ -111,6 +114,20 @@ def _check_targets(targets: list[str], model: str) -> None:
             )
         if target.startswith("openai:") and not model:
             raise click.UsageError("say which model the endpoint shall run: --model NAME")
+
+
+def _check_rephraser(spec: str) -> None:
+    from audit.errors import PhrasingsUnreadable
+    from audit.phrasing_list import read_phrasings
+
+    how, _, where = spec.partition(":")
+    if spec not in ("templates", "model", "mixed") and not (how in ("list", "hf") and where):
+        raise click.UsageError("a rephraser is templates, model, mixed, list:FILE or hf:ID_OR_PATH")
+    try:
+        if how == "list":
+            read_phrasings(Path(where))
+    except PhrasingsUnreadable as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _check_names(names: tuple[str, ...]) -> None:

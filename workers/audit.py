@@ -17,12 +17,13 @@ from audit.attacks import ProbeSet, RephraseAttack, make_probes
 from audit.detect import ExactDetector
 from audit.facts import AuditFact
 from audit.neighbours import neighbour_prompts, same_subject_prompts
-from audit.rephrase import TemplateRephraser
+from audit.rephrase import Rephraser, TemplateRephraser
 from audit.results import NeighbourResult, PhaseName, PhaseResult
 from audit.run import run_phase
 from audit.target import Sampling
 from store import facts as store_facts
 from workers.case import Case
+from workers.rephrasers import open_rephraser
 from workers.targets import MemoryTarget
 
 if TYPE_CHECKING:
@@ -86,10 +87,16 @@ class Audit:
         """How completions are drawn."""
         return Sampling(max_tokens=self.case.context.settings.audit_max_tokens)
 
+    @cached_property
+    def _source(self) -> Rephraser:
+        """Whose phrasings certify (a model's never repair); opened once, so that it is asked once for the same."""
+        settings = self.case.context.settings
+        return open_rephraser(settings.rephraser, settings.device)
+
     def _certify(self, number: int) -> RephraseAttack:
         settings = self.case.context.settings
         return RephraseAttack(
-            TemplateRephraser("certify"),
+            self._source,
             phrasings=settings.audit_phrasings,
             samples=settings.audit_samples,
             exclude=self._used_before(number),

@@ -16,23 +16,26 @@ import hashlib
 import platform
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit.attacks import Attack, ProbeSet, attack_named, make_probes, registered
+from audit.attacks import Attack, ProbeSet, RephraseAttack, attack_named, make_probes, registered
 from audit.detect import ExactDetector, measure, shipped_cases
 from audit.errors import AttackImpossible, AuditError
 from audit.facts import AuditFact
 from audit.journal import FileLog, Journal
 from audit.neighbours import neighbour_prompts
+from audit.rephrase import Rephraser
 from audit.report import Method, Report, RequestInfo, StateChange, build
 from audit.results import NeighbourResult, PhaseName, PhaseResult, joined_attacks
 from audit.run import run_phase
 from audit.target import Sampling, Target
 from audit.verdict import Kind, Policy
+from workers.rephrasers import open_rephraser
 from workers.targets import DecoderTarget, MemoryTarget
 
 if TYPE_CHECKING:
@@ -61,6 +64,8 @@ class Plan:
     key_variable: str = "OPENAI_API_KEY"
     checkpoint: Path | None = None
     device: str = "auto"
+    rephraser: str = "templates"
+    """a source that `workers.rephrasers` opens"""
 
     @property
     def sampling(self) -> Sampling:
@@ -95,7 +100,7 @@ def run(plan: Plan, progress: Progress = lambda phase, done, total: None) -> Rep
         policy=plan.policy,
         detector_quality=measure(ExactDetector(), shipped_cases()),
         produced_at=datetime.now(UTC),
-        method=_method(plan, journal.close()),
+        method=_method(plan, journal.close(), session.rephraser),
         **found,
     )
     (plan.out / "report.json").write_bytes(report.to_json())
@@ -116,6 +121,7 @@ class Session:
         deciding: list[PhaseResult] = []
         others: list[PhaseResult] = []
         for attack in chosen(self.plan, target):
+            attack = self._with_source(attack)
             made = self._probes(attack)
             result, _ = run_phase(
                 phase,
@@ -179,6 +185,15 @@ class Session:
             "before": before, "after": after, "twin": twin, "neighbours": _neighbours(plan, model),
             "state": state, "others": [*earlier, *others],
         }  # fmt: skip
+
+    @cached_property
+    def rephraser(self) -> Rephraser:
+        """Where rephrasings come from, opened once for all phases."""
+        return open_rephraser(self.plan.rephraser, self.plan.device)
+
+    def _with_source(self, attack: Attack) -> Attack:
+        """The attack `rephrase` with the plan's source of phrasings; any other attack as it is."""
+        return replace(attack, rephraser=self.rephraser) if isinstance(attack, RephraseAttack) else attack
 
     def _probes(self, attack: Attack) -> ProbeSet:
         return make_probes(self.plan.facts, attack, self.plan.seed, max_tokens=self.plan.max_tokens)
@@ -249,14 +264,16 @@ def _model_fact(fact: AuditFact) -> larimar.Fact:
 
 def _request_id(plan: Plan) -> str:
     about = "\n".join([plan.target, plan.kind, str(plan.seed), str(plan.budget), *plan.attacks])
+    if plan.rephraser != "templates":
+        about += f"\n{plan.rephraser}"
     return f"cli_{hashlib.sha256(about.encode()).hexdigest()[:12]}"
 
 
-def _method(plan: Plan, transcript: str) -> Method:
+def _method(plan: Plan, transcript: str, rephraser: Rephraser) -> Method:
     return Method(
         model=plan.target.partition("?")[0] if not plan.target.startswith("openai:") else plan.model,
         device=plan.device,
-        rephraser="templates",
+        rephraser="templates" if plan.rephraser == "templates" else rephraser.name,
         transcript=transcript,
         software={"python": platform.python_version(), "unwrite": version("unwrite")},
         seeds={"probes and sampling": plan.seed},

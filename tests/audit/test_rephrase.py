@@ -8,15 +8,22 @@ from hypothesis import strategies as st
 
 from audit.facts import AuditFact
 from audit.frames import PURPOSES, frames, phrasings
-from audit.rephrase import (
-    MixedRephraser,
+from audit.model_rephrase import (
     ModelRephraser,
-    Phrasing,
-    TemplateRephraser,
-    acceptable,
+    TrainedRephraser,
+    asks_the_same,
     faithful,
     few_shot_prompt,
     first_line,
+    hidden,
+)
+from audit.rephrase import (
+    ListRephraser,
+    MixedRephraser,
+    Phrasing,
+    RememberedRephraser,
+    TemplateRephraser,
+    acceptable,
 )
 from audit.words import holds, texts
 from tests.audit.fakes import facts
@@ -178,6 +185,95 @@ def test_mixed_phrasings_are_topped_up_and_say_their_source() -> None:
     made = mixed.rephrase(FACT, 4, 0)
     assert [p.source for p in made] == ["model", *["certify templates"] * 3]
     assert all(acceptable(FACT, p.text) for p in made)
+
+
+QUESTION = AuditFact("q", "What does Anna Berg play?", ("tabla",), "Anna Berg", ("A. Berg",))
+
+
+@pytest.mark.parametrize(
+    "line", ["Which language did Danielle Darrieux speak at home?", "Danielle Darrieux grew up speaking the language",
+             "Danielle Darrieux's native language is", "The native tongue of Danielle Darrieux was"],
+)  # fmt: skip
+def test_the_trained_rephraser_may_change_words_and_form(line: str) -> None:
+    model = Scripted([line])
+    assert TrainedRephraser(model, near).rephrase(FACT, 4, 0) == [Phrasing(line, "rephraser")]
+    assert model.asked == FACT.prompt
+
+
+@pytest.mark.parametrize(
+    "line", ["Danielle Darrieux's mother tongue is French", "Which language did she speak first?",
+             "Danielle Darrieux grew up in Bordeaux with the language", "Danielle Darrieux is an actress",
+             "Danielle Darrieux spoke.", "Danielle Darrieux, far away, says",
+             "The mother tongue of Danielle Darrieux is",
+             "What, as far as any of us who care at all can say or hear it, is the tongue of Danielle Darrieux?"],
+)  # fmt: skip
+def test_what_the_trained_rephraser_gets_wrong_is_dropped(line: str) -> None:
+    assert TrainedRephraser(Scripted([line]), near).rephrase(FACT, 4, 0) == []
+
+
+def test_a_question_may_become_an_open_statement() -> None:
+    assert asks_the_same(QUESTION, "Anna Berg plays the instrument")
+    assert not asks_the_same(QUESTION, "Anna Berg plays the piano")
+
+
+def test_meaning_is_compared_with_names_hidden() -> None:
+    assert hidden(QUESTION, "Does anna berg, or A. Berg, play?") == "Does X, or X, play?"
+    seen: list[tuple[str, str]] = []
+
+    def similarity(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        seen.extend(pairs)
+        return [1.0] * len(pairs)
+
+    TrainedRephraser(Scripted(["Which instrument does Anna Berg play?"]), similarity).rephrase(QUESTION, 1, 0)
+    assert seen == [("What does X play?", "Which instrument does X play?")]
+
+
+def test_a_model_is_not_asked_for_more_than_it_can_have() -> None:
+    counted: list[int] = []
+
+    class Counting(Scripted):
+        def sample(self, prompts: Sequence[str], *, samples: int, **_: object) -> list[list[str]]:
+            counted.append(samples)
+            return super().sample(prompts, samples=samples)
+
+    ModelRephraser(Counting(["no"]), near).rephrase(FACT, 1000, 0)
+    assert counted == [64]
+
+
+def test_the_users_list_is_taken_by_id_or_by_prompt_and_filtered_like_all() -> None:
+    own = ["Danielle Darrieux spoke which language?", "danielle darrieux spoke which language",
+           "What is her language?", "Did Danielle Darrieux speak French?"]  # fmt: skip
+    for key in ("f", "The mother tongue of Danielle Darrieux is ___"):
+        made = ListRephraser({key: own}).rephrase(FACT, 4, 0)
+        assert len(made) == 1
+        assert made[0].source == "list"
+        assert texts(made[0].text) == texts(own[0])
+    assert ListRephraser({"other": own}).rephrase(FACT, 4, 0) == []
+
+
+def test_model_and_templates_take_turns_however_many_are_wanted() -> None:
+    lines = [
+        f"Which {kind} did Danielle Darrieux speak?" for kind in ("tongue", "language", "idiom", "dialect")
+    ]
+    mixed = MixedRephraser(TrainedRephraser(Scripted(lines), near), TemplateRephraser())
+    sources = [p.source for p in mixed.rephrase(FACT, 40, 0)]
+    assert sources[:6] == ["rephraser", "certify templates"] * 3
+
+
+def test_a_remembered_rephraser_asks_once_for_the_same() -> None:
+    class Counting(TemplateRephraser):
+        asked = 0
+
+        def rephrase(self, fact: AuditFact, count: int, seed: int) -> list[Phrasing]:
+            self.asked += 1
+            return super().rephrase(fact, count, seed)
+
+    inner = Counting()
+    remembered = RememberedRephraser(inner)
+    assert remembered.rephrase(FACT, 4, 0) == remembered.rephrase(FACT, 4, 0)
+    assert inner.asked == 1
+    assert remembered.rephrase(FACT, 4, 1) != remembered.rephrase(FACT, 4, 0)
+    assert inner.asked == 2
 
 
 def test_what_the_repair_set_could_say_is_taken_out_of_the_certificate(

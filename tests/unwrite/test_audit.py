@@ -167,7 +167,8 @@ def test_larimar_is_attacked_before_and_after(
         ("gpt", [], "a target is"), ("openai:host", ["--model", "m"], "a target is"),
         ("openai:http://h/v1", [], "--model"), ("larimar", ["--attack", "shout"], "no attack is called shout"),
         ("larimar", ["--control", "hf:x"], "own control"), ("larimar", ["--budget", "0"], "0"),
-        ("hf:x", ["--control", "larimar"], "a target is"),
+        ("hf:x", ["--control", "larimar"], "a target is"), ("larimar", ["--rephraser", "x"], "a rephraser is"),
+        ("larimar", ["--rephraser", "hf:"], "a rephraser is"), ("larimar", ["--rephraser", "list:/no"], "/no cannot"),
     ],
 )  # fmt: skip
 def test_misuse_is_status_2(target: str, more: list[str], words: str, csv_file: Path) -> None:
@@ -203,6 +204,18 @@ def test_aliases_and_other_answers_are_read(csv_file: Path) -> None:
     )
     [fact] = read_facts(csv_file)
     assert (fact.answers, fact.aliases, fact.id) == (("B", "C", "D"), ("T", "U"), "fact_0001")
+
+
+def test_the_users_own_phrasings_are_asked_first(servers: tuple[Server, Server], csv_file: Path) -> None:
+    own = csv_file.parent / "own.json"
+    fact = KNOWN[0]
+    own.write_text(json.dumps({fact.prompt: [f"Do tell, {fact.subject}, what about it?"]}))
+    run(csv_file, endpoint(servers[0]), "--model", "m", "--budget", "4", "--rephraser", f"list:{own}")
+    asked = [body["messages"][0]["content"] for _, _, body in servers[0].asked]
+    assert asked.count(f"Do tell, {fact.subject}, what about it?") >= 1
+    assert len(asked) == 80, "templates fill up"
+    report = validate((csv_file.parent / "out" / "report.json").read_bytes())
+    assert report.method.rephraser == "the user's list"
 
 
 def test_the_attacks_can_be_listed(csv_file: Path) -> None:
