@@ -79,7 +79,7 @@ class _Phase:
         said = output if isinstance(output, str) else ""
         return TranscriptLine(
             self.name, probe.fact_id, probe.source, probe.prompt, said, outcome, number,
-            drawn=isinstance(output, str), failed=failed,
+            drawn=isinstance(output, str), failed=failed, attack=self.attack.key,
         )  # fmt: skip
 
     def _judged(self, probe: Probe, output: object) -> tuple[Outcome, bool]:

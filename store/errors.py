@@ -30,6 +30,13 @@ class DatabaseBusy(StoreError):
     status = 503
 
 
+class DiskFull(StoreError):
+    """The database cannot grow: what was being written is not there, everything before is."""
+
+    code = "disk_full"
+    status = 503
+
+
 class VaultError(StoreError):
     """Something encrypted cannot be opened: wrong master key, or changed bytes."""
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from store import clocks, events, states
+from store import audits, clocks, events, states
 from store.database import changed, erases
 from store.errors import LeaseLost, UnknownJob
 from store.ids import new_id
@@ -197,14 +197,23 @@ def lock_of_request(session: Session, request_id: str) -> None:
     session.execute(query.with_for_update(key_share=True)).all()
 
 
-def cancel_of_request(session: Session, request_id: str, *, actor: str) -> None:
-    """End unfinished jobs of a cancelled request; a worker that holds one loses it at its next step."""
-    mine = (
-        sa.select(Job)
-        .where(Job.request_id == request_id, Job.state.in_(UNFINISHED))
-        .with_for_update(key_share=True)
-    )
-    for job in session.scalars(mine).all():
+def cancel_of_request(session: Session, request_id: str, *, actor: str) -> int:
+    """End the unfinished jobs that apply or audit a request (not its re-checks); returns how many.
+
+    A worker that holds one loses it at its next batch of samples.
+    """
+    return _cancel(session, sa.and_(Job.request_id == request_id, Job.recheck_id.is_(None)), actor)
+
+
+def cancel_of_recheck(session: Session, recheck_id: str, *, actor: str) -> int:
+    """End the unfinished job of a re-check; returns how many there were."""
+    return _cancel(session, Job.recheck_id == recheck_id, actor)
+
+
+def _cancel(session: Session, which: sa.ColumnElement[bool], actor: str) -> int:
+    mine = sa.select(Job).where(which, Job.state.in_(UNFINISHED)).with_for_update(key_share=True)
+    ended = session.scalars(mine).all()
+    for job in ended:
         job.state, job.error_class, job.finished_at, job.lease_until = (
             "failed",
             "Cancelled",
@@ -212,7 +221,9 @@ def cancel_of_request(session: Session, request_id: str, *, actor: str) -> None:
             None,
         )
         session.flush()
-        events.append(session, "job.cancelled", actor=actor, request_id=request_id, body=_about(job))
+        events.append(session, "job.cancelled", actor=actor, request_id=job.request_id, body=_about(job))
+        audits.end_runs_of_job(session, job.id, "stopped", actor=actor)
+    return len(ended)
 
 
 def _free(at: datetime) -> sa.ColumnElement[bool]:
@@ -254,6 +265,8 @@ def _fail_for_good(session: Session, job: Job, at: datetime, *, actor: str) -> N
     events.append(session, "job.failed", actor=actor, request_id=job.request_id, body=_about(job))
     if job.kind == "write":
         _drop_pending(session, job)
+    elif job.kind == "recheck":
+        audits.end_runs_of_job(session, job.id, "failed", actor=actor)
     elif job.kind in _REQUEST_KINDS and job.request_id is not None:
         request = session.get_one(Request, job.request_id, populate_existing=True)
         if (request.state, "give_up") in states.TRANSITIONS:

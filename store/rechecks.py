@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -92,6 +93,24 @@ def cancel(session: Session, recheck_id: str, *, actor: str) -> Recheck:
         body = {"recheck": recheck_id}
         events.append(session, "recheck.cancelled", actor=actor, request_id=row.request_id, body=body)
     return row
+
+
+def stop(session: Session, recheck_id: str, *, actor: str) -> bool:
+    """End the audit that is running (or queued) for a re-check; the schedule goes on. False if there is none."""
+    row = get(session, recheck_id)
+    stopped = jobs.cancel_of_recheck(session, recheck_id, actor=actor) > 0
+    if stopped:
+        body = {"recheck": recheck_id}
+        events.append(session, "recheck.stopped", actor=actor, request_id=row.request_id, body=body)
+    return stopped
+
+
+def under_way(session: Session, recheck_ids: Iterable[str]) -> set[str]:
+    """Those of these re-checks whose audit is queued or running."""
+    query = sa.select(Job.recheck_id).where(
+        Job.recheck_id.in_(list(recheck_ids)), Job.state.in_(jobs.UNFINISHED)
+    )
+    return {found for found in session.scalars(query) if found is not None}
 
 
 def list_rechecks(

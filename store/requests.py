@@ -168,6 +168,20 @@ def accept(
     )
 
 
+def stop_audit(
+    session: Session, request_id: str, *, actor: str, expected_version: int | None = None
+) -> Request:
+    """Stop the audit of a request that is applied: what was removed stays removed, and a person decides whether
+    to audit again or to accept with a reason. The worker notices at its next batch of samples.
+    """
+    jobs.lock_of_request(session, request_id)
+    request = states.transition(
+        session, request_id, "stop_audit", actor=actor, expected_version=expected_version
+    )
+    jobs.cancel_of_request(session, request_id, actor=actor)
+    return request
+
+
 def get(session: Session, request_id: str) -> Request:
     """The request as the database has it now; `UnknownRequest`."""
     request = session.get(Request, request_id, populate_existing=True)

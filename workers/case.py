@@ -106,3 +106,8 @@ class Case:
         """Save a finished phase in a transaction that is open already; a transcript gets its salt here."""
         transcript = None if transcript is None else salted_lines(transcript)
         audits.save_phase(session, self.context.vault, self.run_id, phase, result, transcript)
+
+    def give_up(self) -> None:
+        """End the run without a report, because its stored samples cannot be trusted: the next one begins anew."""
+        with self.context.lease.transaction() as session:
+            audits.end_run(session, self.run_id, "tampered", actor=self.context.lease.worker)

@@ -33,6 +33,8 @@ class Findings:
     neighbours: NeighbourResult
     change: Change
     repairs: Sequence[RepairRound]
+    beside: Sequence[PhaseResult] = ()
+    """attacks that do not decide the verdict"""
 
 
 def write(case: Case, findings: Findings) -> Report:
@@ -59,14 +61,17 @@ def write(case: Case, findings: Findings) -> Report:
         earlier_audits=_earlier_audits(case),
         detector_quality=_detector_quality(),
         produced_at=datetime.now(UTC),
+        others=findings.beside,
     )
 
 
 def _earlier_audits(case: Case) -> int:
-    """Finished audits of this request before the present one: retries and re-checks."""
+    """Audits of this request before the present one, retries and re-checks; one that somebody stopped was a look
+    as well.
+    """
     with case.context.database.session(read_only=True) as session:
         runs = audits.runs_of(session, case.request.id)
-    return sum(run.state == "done" and run.id != case.run_id for run in runs)
+    return sum(run.state in ("done", "stopped") and run.id != case.run_id for run in runs)
 
 
 def state_now(case: Case, change: Change) -> Change:

@@ -125,7 +125,9 @@ def _attack_and_compare(
     twin = audit.attack("twin", never_written(case)) if case.request.kind == "forget" else None
     others = neighbours(case, served(case).model)
     recall(case, served(case).model)
-    return Findings(before, after, twin, others, change, rounds)
+    last = f"after-{len(rounds)}" if rounds else "after"
+    beside = audit.beside(["before", last, "twin"] if twin else ["before", last])
+    return Findings(before, after, twin, others, change, rounds, beside)
 
 
 def _close(case: Case, done: Report) -> None:

@@ -69,7 +69,8 @@ class Real:
     def kill_at(self, worker: subprocess.Popen[bytes], job_id: str, *steps: str) -> Job:
         """SIGKILL the worker the moment its job is at one of these steps; the job as it was left."""
         self.wait(
-            lambda: self.job(job_id).step in steps and self.job(job_id).state == "running", pause_s=0.002
+            lambda: self.job(job_id).step.partition(",")[0] in steps and self.job(job_id).state == "running",
+            pause_s=0.002,
         )
         worker.send_signal(signal.SIGKILL)
         worker.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from store import jobs, rechecks, requests, retention
+from store import jobs, rechecks, requests, retention, states
 from store.models import User
 from tests.web.scenario import ANA, BEN, WORKER, Scenario
 
@@ -142,6 +142,35 @@ def test_progress_shows_step_and_numbers(reviewer: FlaskClient, scenario: Scenar
     assert "Attacking the model after the change" in fragment
     assert 'max="20" value="9"' in fragment
     assert "<html" not in fragment
+
+
+def test_progress_names_the_attack_and_counts_samples(
+    reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    item = scenario.submit(users["requester"], ANA, kind="censor")
+    job_id = scenario.approve(users["reviewer"], item.id)
+    scenario.start(item.id, job_id, step="after-1, attack 3 of 7", done=120, total=400)
+    page = reviewer.get(f"/requests/{item.id}").text
+    assert "Attacking the model after the change, round 1, attack 3 of 7" in page
+    assert "120 of 400 samples" in page
+
+
+def test_a_reviewer_stops_an_audit_and_the_removal_stays(
+    reviewer: FlaskClient, requester: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    item = scenario.submit(users["requester"], ANA, kind="censor")
+    scenario.start(item.id, scenario.approve(users["reviewer"], item.id))
+    path = f"/requests/{item.id}/stop-audit"
+    assert path not in reviewer.get(f"/requests/{item.id}").text, "nothing is applied yet"
+    with scenario.database.session() as session:
+        states.transition(session, item.id, "applied", actor="worker-1")
+    assert path not in requester.get(f"/requests/{item.id}").text
+    assert requester.post(path).status_code == 403
+    assert path in reviewer.get(f"/requests/{item.id}").text
+    page = press(reviewer, item.id, "stop-audit")
+    assert "Audit stopped; the removal stays" in page
+    assert "Needs a decision" in page
+    assert scenario.state(item.id) == "residual"
 
 
 def test_progress_of_a_request_that_moved_on_reloads_the_page(

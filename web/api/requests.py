@@ -144,6 +144,19 @@ def cancel_request(request_id: str) -> Decision:
         return _decided(requests.cancel(session, request_id, actor=caller().user_id))
 
 
+@api.post("/requests/<request_id>/stop-audit")
+@requires("requests:decide")
+@idempotent
+@api.output(Decision)
+def stop_audit(request_id: str) -> Decision:
+    """Stop the audit of an applied request
+
+    The removal stays. The request needs a decision then: retry (it is audited again) or accept with a reason.
+    """
+    with transaction() as session:
+        return _decided(requests.stop_audit(session, request_id, actor=caller().user_id))
+
+
 @api.post("/requests/<request_id>/retry")
 @requires("requests:decide")
 @idempotent

@@ -70,6 +70,19 @@ def cancel(request_id: str) -> ResponseReturnValue:
     )
 
 
+@pages.post("/requests/<request_id>/stop-audit")
+@page("requests:decide")
+def stop_audit(request_id: str) -> ResponseReturnValue:
+    """Stop the audit of an applied request."""
+    return _decide(
+        request_id,
+        lambda session: requests.stop_audit(
+            session, request_id, actor=caller().user_id, expected_version=_version()
+        ),
+        "The audit stops at its next batch. The removal stays.",
+    )
+
+
 @pages.post("/requests/<request_id>/deny")
 @page("requests:decide")
 def deny(request_id: str) -> ResponseReturnValue:

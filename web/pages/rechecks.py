@@ -58,6 +58,20 @@ def run_recheck(recheck_id: str) -> ResponseReturnValue:
     return redirect(url_for("pages.recheck_list"))
 
 
+@pages.post("/rechecks/<recheck_id>/stop")
+@page("requests:write")
+def stop_recheck(recheck_id: str) -> ResponseReturnValue:
+    """Stop the audit that is running; the schedule goes on."""
+    with transaction() as session:
+        visible_recheck(session, recheck_id)
+        stopped = rechecks.stop(session, recheck_id, actor=caller().user_id)
+    if stopped:
+        flash("The running audit stops at its next batch. The schedule goes on.", "good")
+    else:
+        flash("No audit of this re-check is running.", "warn")
+    return redirect(url_for("pages.recheck_list"))
+
+
 @pages.post("/rechecks/<recheck_id>/cancel")
 @page("requests:write")
 def cancel_recheck(recheck_id: str) -> ResponseReturnValue:
@@ -74,6 +88,7 @@ def _list(form: RecheckForm) -> str:
         items = visible_rechecks(session)
         rows = {row.request_id: requests.get(session, row.request_id) for row in items}
         verdicts = queries.verdicts_of_rechecks(session, [row.id for row in items])
+        running = rechecks.under_way(session, [row.id for row in items])
         choices = _choices(session, {row.request_id for row in items if row.active})
     form.request_id.choices = choices_of({item.id: _title(item) for item in choices})
     return render_template(
@@ -83,6 +98,7 @@ def _list(form: RecheckForm) -> str:
         items=items,
         titles={request_id: _title(item) for request_id, item in rows.items()},
         verdicts=verdicts,
+        running=running,
         choices=choices,
     )
 
