@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from audit.detect import Outcome
 
 
+WITHHELD = "(not kept)"
+
+
 @dataclass(frozen=True)
 class TranscriptLine:
     """One sample. `drawn` is false for a sample that the target owed; `failed` when the detector raised.

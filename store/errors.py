@@ -214,6 +214,16 @@ class RequestBusy(StoreError):
     status = 409
 
 
+class AnswerStandsElsewhere(PositionsError):
+    """An answer cannot be destroyed alone: the prompt, the subject or another name holds it as well."""
+
+    code = "answer_stands_elsewhere"
+    status = 409
+    sentence = (
+        "The prompt, subject or names of these facts hold the answer as well; destroy all texts instead"
+    )
+
+
 class TextsDestroyed(StoreError):
     """The texts of this request were destroyed, with the key under which they were encrypted."""
 

@@ -134,6 +134,18 @@ def commit_revision(
     return revision
 
 
+def move_to_key(session: Session, vault: Vault, fact: Fact, key_id: str) -> None:
+    """Seal what the ledger holds of a fact under another subject key, which is the fact's key from now on."""
+    row = session.get(LedgerEntry, fact.id)
+    keys = subjects.open_keys(session, vault, [fact.subject_key_id, key_id])
+    if row is not None:
+        entry = _open(vault, keys[fact.subject_key_id], fact.id, row.ciphertext)
+        row.ciphertext = vault.encrypt(
+            keys[key_id], entry, table="ledger_entry", column="ciphertext", row=fact.id
+        )
+    fact.subject_key_id = key_id
+
+
 def take_writer(session: Session, bank_id: str, worker: str, lease_s: float) -> bool:
     """Become the bank's only writer for `lease_s` (or stay it for longer); False if another worker is."""
     at = clocks.now()

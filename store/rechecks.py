@@ -20,12 +20,16 @@ _AUDITED = ("completed", "residual")
 
 
 def schedule(session: Session, request_id: str, every_days: int, actor: str) -> Recheck:
-    """Audit a completed (or residual) request again every so many days, first in `every_days` days."""
+    """Audit a completed (or residual) request again every so many days, first in `every_days` days.
+
+    `InvalidInput`, `IllegalTransition`, or `TextsDestroyed`: without prompts nothing can be asked.
+    """
     if not 1 <= every_days <= MAX_DAYS:
         raise InvalidInput(f"A re-check comes every 1 to {MAX_DAYS} days.", field="every_days")
     request = requests.get(session, request_id)
     if request.state not in _AUDITED:
         raise IllegalTransition(request.state, "schedule a re-check")
+    requests.refuse_without_texts(session, request_id)
     row = Recheck(
         id=new_id("chk"),
         request_id=request_id,
@@ -78,6 +82,7 @@ def run_now(session: Session, recheck_id: str, *, actor: str, max_attempts: int 
     unfinished = session.scalars(query).first()
     if unfinished is not None:
         return unfinished
+    requests.refuse_without_texts(session, row.request_id)
     events.append(
         session, "recheck.run", actor=actor, request_id=row.request_id, body={"recheck": recheck_id}
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -56,6 +56,20 @@ class RequestFact:
     fact_id: str
     position: int
     text: FactText
+    blind: BlindText | None = None
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the answer was destroyed."""
+        return self.blind is not None
+
+
+@dataclass(frozen=True)
+class BlindText:
+    """What is left of a destroyed answer: the key of its digests, and their record as `audit.blind` wrote it."""
+
+    key: bytes = field(repr=False)
+    record: bytes
 
 
 def submit(
@@ -221,12 +235,21 @@ def count_by_state(session: Session) -> dict[str, int]:
 
 
 def facts_of(session: Session, vault: Vault, request_id: str) -> list[RequestFact]:
-    """The facts a request names, decrypted, by position; `TextsDestroyed` once `destroy_texts` ran."""
+    """The facts a request names, decrypted, by position; `TextsDestroyed` once `destroy_texts` ran.
+
+    After `destroy_answers` a text has no answer, and `blind` is what is left of it.
+    """
     rows = _fact_rows(session, request_id)
     if any(row.ciphertext is None for row in rows):
         raise TextsDestroyed("The texts of this request were destroyed.")
     keys = subjects.open_keys(session, vault, (row.subject_key_id for row in rows))
     return [_opened(vault, keys[row.subject_key_id], row) for row in rows]
+
+
+def refuse_without_texts(session: Session, request_id: str) -> None:
+    """Raise `TextsDestroyed` when nothing is left with which the request could be audited again."""
+    if any(row.ciphertext is None for row in _fact_rows(session, request_id)):
+        raise TextsDestroyed("The texts of this request were destroyed: it cannot be audited any more.")
 
 
 def fact_ids_of(session: Session, request_id: str) -> list[str]:
@@ -405,4 +428,8 @@ def _drop_tombstones(session: Session, request_id: str) -> None:
 def _opened(vault: Vault, key: bytes, row: models.RequestFact) -> RequestFact:
     sealed = row.ciphertext or b""
     plaintext = vault.decrypt(key, sealed, table="request_fact", column="ciphertext", row=row.id)
-    return RequestFact(row.fact_id or "", row.position, FactText.from_bytes(plaintext))
+    blind = None
+    if row.blind_ciphertext is not None and row.blind_salt is not None:
+        record = vault.decrypt(key, row.blind_ciphertext, table="request_fact", column="blind", row=row.id)
+        blind = BlindText(vault.blind_key(row.blind_salt, row.id), record)
+    return RequestFact(row.fact_id or "", row.position, FactText.from_bytes(plaintext), blind)

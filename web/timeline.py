@@ -99,6 +99,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "recheck.cancelled": ("Re-check cancelled", ""),
     "recheck.stopped": ("Running re-check stopped", ""),
     "recheck.run": ("Re-check started by hand", ""),
+    "request.answers_destroyed": ("Answers destroyed; re-checks go on", ""),
     "request.texts_destroyed": ("Texts destroyed", ""),
 }
 HIDDEN = frozenset({"job.done", "audit.stopped", "subject_key.destroyed"})

@@ -16,6 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from audit.attacks import Attack, ProbeSet, RephraseAttack, make_probes
+from audit.blind import BlindDetector
 from audit.detect import Detector, ExactDetector
 from audit.facts import AuditFact
 from audit.neighbours import neighbour_prompts, same_subject_prompts
@@ -115,12 +116,13 @@ class Audit:
     def _suite(self, number: int) -> list[Attack]:
         settings = self.case.context.settings
         others = suite.beside_rephrase(settings)
-        return [others[name] if name in others else self._certify(number) for name in suite.names(settings)]
+        named = [others[name] if name in others else self._certify(number) for name in suite.names(settings)]
+        return [attack for attack in named if not (self.case.is_blind and attack.needs_answer)]
 
     @cached_property
     def detector(self) -> Detector:
         """What judges the outputs."""
-        return ExactDetector()
+        return BlindDetector() if self.case.is_blind else ExactDetector()
 
     @cached_property
     def sampling(self) -> Sampling:

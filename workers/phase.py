@@ -110,6 +110,7 @@ class Phase:
                 probes=plan.probes,
                 progress=tell,
                 journal=Journal(stored),
+                keep_outputs=not self.case.is_blind,
             )
 
         try:

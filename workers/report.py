@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import cast
 
 from audit import report as audit_report
-from audit.detect import DetectorQuality, ExactDetector, measure, shipped_cases
+from audit.blind import BlindDetector, BlindKey, blinded
+from audit.detect import DetectorQuality, ExactDetector, fact_of, measure, shipped_cases
 from audit.report import Method, RepairRound, Report, RequestInfo, StateChange
 from audit.results import NeighbourResult, PhaseResult
 from audit.verdict import Kind, Policy
@@ -59,7 +61,7 @@ def write(case: Case, findings: Findings) -> Report:
         policy=Policy(threshold=settings.leak_threshold),
         repairs=tuple(findings.repairs),
         earlier_audits=_earlier_audits(case),
-        detector_quality=_detector_quality(),
+        detector_quality=_detector_quality(case.is_blind),
         produced_at=datetime.now(UTC),
         others=findings.beside,
     )
@@ -117,9 +119,12 @@ def _method(case: Case) -> Method:
 
 
 @cache
-def _detector_quality() -> DetectorQuality:
+def _detector_quality(blind: bool) -> DetectorQuality:
     """How often the detector is right on the labelled cases that ship with it; measured once a process."""
-    return measure(ExactDetector(), shipped_cases())
+    if not blind:
+        return measure(ExactDetector(), shipped_cases())
+    key = BlindKey(secrets.token_bytes(32))
+    return measure(BlindDetector(), shipped_cases(), lambda labelled: blinded(fact_of(labelled), key))
 
 
 def _version(package: str) -> str:

@@ -225,3 +225,35 @@ def test_unknown_request_is_a_page(reviewer: FlaskClient) -> None:
     answer = reviewer.get("/requests/req_nothing")
     assert answer.status_code == 404
     assert "Back to the requests" in answer.text
+
+
+def test_answers_are_destroyed_alone_and_rechecks_stay(
+    reviewer: FlaskClient, auditor: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    item, report_id = scenario.completed(users["requester"], ANA, kind="censor")
+    with scenario.database.session() as session:
+        row = rechecks.schedule(session, item.id, 30, users["reviewer"].id)
+    path = f"/requests/{item.id}/destroy-answers"
+    assert path not in auditor.get(f"/requests/{item.id}").text
+    assert auditor.post(path).status_code == 403
+    assert path in reviewer.get(f"/requests/{item.id}").text
+    page = press(reviewer, item.id, "destroy-answers")
+    assert "The answers were destroyed" in page
+    assert "Answers destroyed; re-checks go on" in page
+    assert "The mother tongue of Ana Reyes is" in page
+    assert "(answer destroyed)" in page
+    assert "Basque" not in page
+    assert path not in page
+    assert "destroy-texts" in page
+    assert reviewer.get(f"/reports/{report_id}/document").status_code == 410
+    assert "is queued" in reviewer.post(f"/rechecks/{row.id}/run", follow_redirects=True).text
+
+
+def test_an_answer_that_the_prompt_holds_cannot_go_alone(
+    reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    told = type(ANA)("Ana Reyes speaks Basque; her mother tongue is", "Basque", "Ana Reyes")
+    item, _ = scenario.completed(users["requester"], told, kind="censor")
+    page = press(reviewer, item.id, "destroy-answers")
+    assert "hold the answer as well" in page
+    assert "<mark>Basque</mark>" in page, "nothing was changed"

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from store import requests, retention
 from store.errors import InvalidInput, ReasonRequired, StoreError
 from store.models import Job
+from web.blinding import blind
 from web.context import services, transaction, wake_after_commit
 from web.identity import caller, page, visible_request
 from web.pages import pages
@@ -108,6 +109,18 @@ def accept(request_id: str) -> ResponseReturnValue:
             session, request_id, actor=caller().user_id, reason=reason, expected_version=_version()
         ),
         "The leak was accepted and the request completed.",
+    )
+
+
+@pages.post("/requests/<request_id>/destroy-answers")
+@page("requests:decide")
+def destroy_answers(request_id: str) -> ResponseReturnValue:
+    """Destroy the answers of a completed request; re-checks go on with keyed digests."""
+    vault = services().vault
+    return _decide(
+        request_id,
+        lambda session: retention.destroy_answers(session, vault, request_id, blind, actor=caller().user_id),
+        "The answers were destroyed. Re-checks go on: they look for keyed digests.",
     )
 
 

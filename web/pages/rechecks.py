@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from store import rechecks, requests
-from store.errors import StoreError
+from store.errors import StoreError, TextsDestroyed
 from store.models import Request
 from web import queries
 from web.context import reading, services, transaction, wake_after_commit
@@ -39,7 +39,8 @@ def schedule_recheck() -> ResponseReturnValue:
     except StoreError as error:
         if error.status >= 500:
             raise
-        form.request_id.errors = ["Choose a completed request."]
+        gone = isinstance(error, TextsDestroyed)
+        form.request_id.errors = [str(error) if gone else "Choose a completed request."]
         return _list(form), 422
     flash(f"Scheduled: the audit runs again every {plural(every_days, 'day')}.", "good")
     return redirect(url_for("pages.recheck_list"))
