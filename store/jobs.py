@@ -19,6 +19,8 @@ from store.ids import new_id
 from store.models import Fact, Job, Recheck, Request
 
 WAKE_AFTER_S = 15.0
+SET_BACK_S = 60.0
+"""A heartbeat further in the future than this: the clock was set back, and the lease would last too long."""
 UNFINISHED = ("queued", "running")
 _REQUEST_KINDS = ("forget", "censor")
 
@@ -231,11 +233,13 @@ def _free(at: datetime) -> sa.ColumnElement[bool]:
 
 
 def _left_behind(at: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(Job.state == "running", Job.lease_until < at)
+    set_back = Job.heartbeat_at > at + timedelta(seconds=SET_BACK_S)
+    return sa.and_(Job.state == "running", sa.or_(Job.lease_until < at, set_back))
 
 
 def _expired(job: Job, at: datetime) -> bool:
-    return job.lease_until is not None and job.lease_until < at
+    set_back = job.heartbeat_at is not None and job.heartbeat_at > at + timedelta(seconds=SET_BACK_S)
+    return set_back or (job.lease_until is not None and job.lease_until < at)
 
 
 def _held(job_id: str, worker: str) -> sa.Update:
@@ -281,7 +285,8 @@ def _drop_pending(session: Session, job: Job) -> None:
 
 
 def _wake(session: Session, now: datetime, wake_after_s: float) -> list[Job]:
-    asleep = sa.and_(Job.state == "queued", Job.woken_at <= now - timedelta(seconds=wake_after_s))
+    long_ago, set_back = now - timedelta(seconds=wake_after_s), now + timedelta(seconds=SET_BACK_S)
+    asleep = sa.and_(Job.state == "queued", sa.or_(Job.woken_at <= long_ago, Job.woken_at > set_back))
     woken = []
     for job_id in session.scalars(sa.select(Job.id).where(asleep).order_by(Job.created_at)).all():
         if changed(session, sa.update(Job).where(Job.id == job_id, asleep).values(woken_at=now)):
