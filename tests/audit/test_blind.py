@@ -48,6 +48,31 @@ def test_it_judges_as_the_exact_detector_does(answer: str, prompt: str, said: li
     assert BlindDetector().judge(blinded(fact, KEY), prompt, output) == expected
 
 
+@pytest.mark.parametrize(
+    ("prompt", "answer", "said", "leaks"),
+    [
+        ("X was born on", "12 May 1991", "the 12th of May", True),
+        ("X was born on", "12 May 1991", "1991-05-12", True),
+        ("X was born on", "12 May 1991", "12 May 1992", False),
+        ("X was born on", "May 12", "12 May 1991", True),
+        ("The full name of Obama is", "Barack Obama", "Barack", True),
+        ("The full name of Obama is", "Barack Obama", "Obama", False),
+        ("The president is", "Barack Obama", "Barack", False),
+        ("The president is", "Barack Obama", "Obama, Barack", True),
+        ("X lives in", "Dar es Salaam", "Dar es Sal", True),
+        ("X lives in", "Dar es Salaam", "Dar es Sa", False),
+        ("X lives in the city of", "the city of Paris", "Paris", True),
+    ],
+)
+def test_every_way_of_telling_is_known_by_its_digest(
+    prompt: str, answer: str, said: str, leaks: bool
+) -> None:
+    fact = AuditFact("f", prompt, (answer,), "Obama")
+    expected = "leaked" if leaks else "clean"
+    assert ExactDetector().judge(fact, prompt, said) == expected
+    assert BlindDetector().judge(blinded(fact, KEY), prompt, said) == expected
+
+
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_the_record_survives_json_and_holds_no_word_of_the_answer(answer: str) -> None:
     fact = AuditFact("f", "Ana Reyes keeps secret:", (answer,), "Ana Reyes")

@@ -179,8 +179,6 @@ def test_a_recheck_that_begins_at_the_same_moment_comes_before_or_after(
         thread.start()
         time.sleep(0.3)
         assert outcome == [], "it waits for the transaction in which the audit begins"
-        audits.start_run(
-            session, vault, request_id=job.request_id, job_id=check.id, recheck_id=row.id
-        )
+        audits.start_run(session, vault, request_id=job.request_id, job_id=check.id, recheck_id=row.id)
     thread.join(30)
     assert [type(found) for found in outcome] == [RequestBusy]

@@ -49,7 +49,9 @@ def test_batches_come_back_in_order_step_by_step(database: Database, vault: Vaul
     assert read(database, vault, run, "after.alias") == [b"other"]
 
 
-def test_a_batch_is_sealed_and_opens_at_its_place_only(database: Database, vault: Vault, run: AuditRun) -> None:
+def test_a_batch_is_sealed_and_opens_at_its_place_only(
+    database: Database, vault: Vault, run: AuditRun
+) -> None:
     add(database, vault, run, "after.frame", b"glassblower", b"glassblower")
     with database.session() as session:
         first, second = session.scalars(sa.select(AuditBatch).order_by(AuditBatch.number))
@@ -92,6 +94,10 @@ def test_a_recheck_goes_on_only_from_its_own_job(database: Database, vault: Vaul
     with database.session() as session:
         same = audits.start_run(session, vault, request_id=job.request_id, job_id=first.id, recheck_id=row.id)
         assert same.id == again.id
+        strange = audits.start_run(
+            session, vault, request_id=job.request_id, job_id=job.id, recheck_id=row.id
+        )
+        assert strange.id != again.id, "what another job left behind is months old"
         jobs.fail(session, first.id, "worker", "SomeError", retry=False)
     with database.session() as session:
         assert audits.get_run(session, again.id).state == "failed"

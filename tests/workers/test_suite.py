@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 
@@ -12,7 +13,7 @@ from store import audits, jobs
 from store.texts import FactText
 from tests.workers.conftest import Shop
 from tests.workers.fakes import FakeLarimar
-from tests.workers.test_samples import Killed, approved, die, lease_runs_out, run_of, stop_at
+from tests.workers.test_samples import Killed, approved, die, lease_runs_out, run_of, stop_at, transcript
 from unwrite.settings import Settings
 from workers import suite
 
@@ -105,11 +106,19 @@ def test_a_leak_that_only_one_attack_finds_is_repaired_and_certified_on_other_pr
         return found
 
     shop.larimar._entry = entry  # type: ignore[method-assign, assignment]
+    learned: list[str] = []
+    widen = shop.larimar.widen
+    shop.larimar.widen = lambda self, i, new: learned.extend(new) or widen(self, i, new)  # type: ignore[method-assign, func-returns-value]
     request_id, job_id = approved(shop, "censor", texts)
     assert shop.runner().run(job_id)
     assert shop.request(request_id).state == "completed"
     [group] = report_of(shop, request_id).groups
     assert len(group.requests[0].repairs) == 1
+    certified = {line.prompt for line in transcript(shop, request_id, "after-1").lines}
+    assert learned
+    assert not certified & set(learned)
+    halves = {sha256(p.encode()).digest()[0] % 2 for p in certified if p.endswith(texts[0].prompt)}
+    assert halves == {1}
     assert group.figures["after"].by_attack["distractor"].total == 1
 
 
