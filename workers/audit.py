@@ -37,6 +37,8 @@ REPAIR_PHRASINGS = 8
 NEIGHBOURS = 6
 SAME_SUBJECT = 4
 RETAINED = 5
+PORTION = 16
+"""Facts whose neighbours are asked together."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,9 @@ def neighbours(case: Case, model: Larimar, *, name: str = "neighbours") -> Neigh
     if (kept := case.saved(name)) is not None:
         return NeighbourResult.model_validate(kept)
     results = []
-    for position, fact in enumerate(case.audit_facts):
-        case.context.progress("neighbours", position, len(case.facts))
-        results.append(_neighbours_of(case, model, fact))
+    for start in range(0, len(case.facts), PORTION):
+        case.context.progress("neighbours", start, len(case.facts))
+        results.append(_neighbours_of(case, model, case.audit_facts[start : start + PORTION]))
     result = NeighbourResult.sum(results)
     case.save(name, result.model_dump(mode="json"))
     return result
@@ -206,14 +208,16 @@ def _told(case: Case, model: Larimar, facts: Sequence[AuditFact]) -> list[bool]:
     return [fact.holds_answer(completions[0]) for fact, completions in zip(facts, said, strict=True)]
 
 
-def _neighbours_of(case: Case, model: Larimar, fact: AuditFact) -> NeighbourResult:
-    others = neighbour_prompts(fact, NEIGHBOURS, case.seed("neighbours"))
-    siblings = same_subject_prompts(fact, SAME_SUBJECT, case.seed("neighbours"))
-    mine = set(case.fact_ids)
+def _neighbours_of(case: Case, model: Larimar, facts: Sequence[AuditFact]) -> NeighbourResult:
+    """The neighbours of several facts, asked together: one small batch a fact would leave the processor idle."""
+    seed, mine = case.seed("neighbours"), set(case.fact_ids)
+    others = [prompt for fact in facts for prompt in neighbour_prompts(fact, NEIGHBOURS, seed)]
+    siblings = [prompt for fact in facts for prompt in same_subject_prompts(fact, SAME_SUBJECT, seed)]
+    taken = [found in mine for found in model.in_scope([*others, *siblings])]
     return NeighbourResult(
         prompts=len(others),
-        silenced=sum(found in mine for found in model.in_scope(others)),
+        silenced=sum(taken[: len(others)]),
         agreeing=sum(model.agrees_with_base(others)),
         same_subject=len(siblings),
-        same_subject_silenced=sum(found in mine for found in model.in_scope(siblings)),
+        same_subject_silenced=sum(taken[len(others) :]),
     )

@@ -67,7 +67,13 @@ def recheck(context: JobContext) -> None:
 def served(case: Case) -> MemoryTarget:
     """The model as it is served now: the bank at its committed revision."""
     live = case.context.models.live(case.request.bank_id)
-    return MemoryTarget(f"Larimar, revision {live.revision}", live.model, case.context.lease.check)
+    return MemoryTarget(
+        f"Larimar, revision {live.revision}",
+        live.model,
+        case.context.lease.check,
+        files=case.context.settings.database_files(),
+        fact_ids=case.fact_ids,
+    )
 
 
 def never_written(case: Case) -> MemoryTarget:

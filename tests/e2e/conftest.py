@@ -29,6 +29,7 @@ QUICK = {
     "UNWRITE_HEARTBEAT_S": "1",
     "UNWRITE_SWEEP_S": "1",
     "UNWRITE_MAX_ATTEMPTS": "5",
+    "UNWRITE_AUDIT_ATTACKS": "rephrase,frame",
 }
 CANARY = f"Quetzal{secrets.token_hex(3)}"
 

@@ -117,7 +117,8 @@ def test_a_leak_that_only_one_attack_finds_is_repaired_and_certified_on_other_pr
     certified = {line.prompt for line in transcript(shop, request_id, "after-1").lines}
     assert learned
     assert not certified & set(learned)
-    halves = {sha256(p.encode()).digest()[0] % 2 for p in certified if p.endswith(texts[0].prompt)}
+    lines = transcript(shop, request_id, "after-1").lines
+    halves = {sha256(line.prompt.encode()).digest()[0] % 2 for line in lines if line.attack == "distractor"}
     assert halves == {1}
     assert group.figures["after"].by_attack["distractor"].total == 1
 
