@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(default=0, ge=0)  # how many X-Forwarded-… hops to believe
     allow_self_approval: bool = False  # may the person who submitted a request approve it too
 
-    audit_attacks: str = "rephrase,distractor,frame,alias,few-shot"  # in this order
+    audit_attacks: str = "rephrase,resample,distractor,frame,alias,few-shot"  # in this order
     audit_budget: int = Field(default=6, ge=1)  # samples a fact for each attack except rephrase
     audit_phrasings: int = Field(default=4, ge=1)
     audit_samples: int = Field(default=5, ge=1)
