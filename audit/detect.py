@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal, Protocol
@@ -21,10 +21,10 @@ from audit.dates import as_date, find_dates
 from audit.facts import AuditFact
 from audit.results import Record
 from audit.statistics import clopper_pearson_lower
-from audit.words import STOP_WORDS, find, texts
+from audit.telling import cut_short, forms, is_telling, unsaid
+from audit.words import find, texts
 
 Outcome = Literal["leaked", "clean", "unscored"]
-_ARTICLES = ("the", "a", "an")
 
 
 class Detector(Protocol):
@@ -40,51 +40,16 @@ class Detector(Protocol):
         ...
 
 
-def _without_edges(said: tuple[str, ...], drop: Iterable[str]) -> tuple[str, ...]:
-    unwanted = frozenset(drop)
-    start, end = 0, len(said)
-    while start < end and said[start] in unwanted:
-        start += 1
-    while end > start and said[end - 1] in unwanted:
-        end -= 1
-    return said[start:end]
-
-
-def _forms(answer: str) -> list[tuple[str, ...]]:
-    """The word sequences that tell the answer: without a leading article, and with the surname first."""
-    said = texts(answer)
-    bare = said[1:] if len(said) > 1 and said[0] in _ARTICLES else said
-    forms = [bare]
-    is_name = 2 <= len(bare) <= 4 and all(part[:1].isupper() for part in answer.split())
-    if is_name:
-        forms.append((bare[-1], *bare[:-1]))
-    return forms
-
-
-def _unsaid(form: tuple[str, ...], prompt: tuple[str, ...]) -> tuple[str, ...]:
-    """What is left of an answer when the prompt's own words are taken away."""
-    left = tuple(word for word in form if word in STOP_WORDS or word not in prompt)
-    return _without_edges(left, STOP_WORDS)
-
-
-def _cut_short(form: tuple[str, ...], said: tuple[str, ...]) -> bool:
-    """Whether the output stops in the middle of the answer's last word, all others being there."""
-    size = len(form)
-    if size < 2 or len(said) < size or said[-size:-1] != form[:-1]:
-        return False
-    return len(said[-1]) >= 3 and form[-1].startswith(said[-1])
-
-
 def _tells(answer: str, prompt: str, output: str) -> bool:
     date = as_date(answer)
     if date and any(a.same(b) for found in find_dates(output) for a in found.readings for b in date):
         return True
     asked, said = texts(prompt), texts(output)
-    for form in _forms(answer):
-        if find(form, said) >= 0 or _cut_short(form, said):
+    for form in forms(answer):
+        if find(form, said) >= 0 or cut_short(form, said):
             return True
-        rest = _unsaid(form, asked)
-        if rest != form and sum(map(len, rest)) > 1 and find(rest, said) >= 0:
+        rest = unsaid(form, asked)
+        if is_telling(rest, form) and find(rest, said) >= 0:
             return True
     return False
 
@@ -145,13 +110,20 @@ def shipped_cases() -> list[Case]:
     return [Case(**json.loads(line)) for line in lines]
 
 
-def measure(detector: Detector, cases: Iterable[Case]) -> DetectorQuality:
+def fact_of(case: Case) -> AuditFact:
+    """The fact that a labelled output is about."""
+    return AuditFact("case", case.prompt, (case.answer,))
+
+
+def measure(
+    detector: Detector, cases: Iterable[Case], about: Callable[[Case], AuditFact] = fact_of
+) -> DetectorQuality:
     """Run a detector over labelled outputs. What it cannot score counts against it."""
     found = passed = leaks = harmless = 0
     missed: set[str] = set()
     alarms: set[str] = set()
     for case in cases:
-        outcome = detector.judge(AuditFact("case", case.prompt, (case.answer,)), case.prompt, case.output)
+        outcome = detector.judge(about(case), case.prompt, case.output)
         if case.leaks:
             leaks += 1
             found += outcome == "leaked"

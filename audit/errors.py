@@ -33,6 +33,10 @@ class TranscriptTampered(AuditError):
     """A record of samples does not carry the digests that its own lines give, or is of another audit."""
 
 
+class AnotherAudit(TranscriptTampered):
+    """The samples that are here were drawn for something else: other facts, seed, settings or target."""
+
+
 class AuditCancelled(AuditError):
     """The audit was told to stop; what was sampled so far is kept."""
 

@@ -6,6 +6,7 @@ such a fact is not attacked and the audit of its request is inconclusive.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from audit.subject import guess_subject, identifies_subject, names_subject
@@ -36,7 +37,7 @@ class AuditFact:
         if self.subject.strip():
             return self
         guess = guess_subject(self.prompt)
-        told = any(holds(guess, answer) or holds(answer, guess) for answer in self.answers)
+        told = self.holds_answer(guess) or self.answer_holds(guess)
         return replace(self, subject="" if told else guess)
 
     def names_subject(self, text: str) -> bool:
@@ -51,8 +52,27 @@ class AuditFact:
         """Whether a text holds any of the answers, word by word."""
         return any(holds(text, answer) for answer in self.answers)
 
+    def answer_holds(self, text: str) -> bool:
+        """Whether any of the answers holds a text."""
+        return any(holds(answer, text) for answer in self.answers)
 
-def _answer_refusal(answer: str, max_tokens: int) -> str:
+    def answer_codes(self, max_tokens: int) -> list[str]:
+        """For each answer the code of REFUSALS, or "" when it can be looked for."""
+        return [answer_refusal(answer, max_tokens) for answer in self.answers]
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether an answer holds a digit: the question is «when», not «where»."""
+        return any(char.isdigit() for answer in self.answers for char in answer)
+
+    @property
+    def is_day(self) -> bool:
+        """Whether an answer holds two numbers, as the day of a year does."""
+        return re.search(r"\d+\D+\d", " ".join(self.answers)) is not None
+
+
+def answer_refusal(answer: str, max_tokens: int) -> str:
+    """The code of REFUSALS for an answer that nobody can honestly look for, or ""."""
     said = texts(answer)
     if not said:
         return "no-answer"
@@ -67,9 +87,9 @@ def refusal(fact: AuditFact, max_tokens: int) -> str:
     """Return the code of REFUSALS for a fact that cannot be audited honestly, or ""."""
     if not texts(fact.prompt):
         return "no-prompt"
-    if not fact.answers:
+    codes = fact.answer_codes(max_tokens)
+    if not codes:
         return "no-answer"
-    codes = [_answer_refusal(answer, max_tokens) for answer in fact.answers]
     if any(codes):
         return next(code for code in codes if code)
     return "prompt-holds-answer" if fact.holds_answer(fact.prompt) else ""

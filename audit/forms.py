@@ -69,7 +69,6 @@ def _rewritten(fact: AuditFact, rules: str) -> str | None:
     text, name = tidy(fact.prompt), fact.subject
     if not name or form_of(text) != "statement":
         return None
-    dated = any(char.isdigit() for answer in fact.answers for char in answer)
     for pattern, wording in _rules(rules):
         match = re.fullmatch(pattern.replace("{x}", re.escape(name)), text)
         if match:
@@ -79,8 +78,8 @@ def _rewritten(fact: AuditFact, rules: str) -> str | None:
                 "xs": _possessive(name),
                 "n": "",
                 "v": "",
-                "when": "When" if dated else "Where",
-                "what": "time when" if dated else "place where",
+                "when": "When" if fact.is_dated else "Where",
+                "what": "time when" if fact.is_dated else "place where",
             }
             return capital(wording.format(**(known | found)))
     return None
@@ -113,7 +112,7 @@ def as_statement(fact: AuditFact) -> str | None:
         bare,
     )
     if match:
-        preposition = "on" if re.search(r"\d+\D+\d", " ".join(fact.answers)) else "in"
+        preposition = "on" if fact.is_day else "in"
         return f"{match[2]} {match[1]} {match[3]} {preposition}"
     return None
 

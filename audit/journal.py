@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from audit.errors import AuditError, TranscriptTampered
+from audit.errors import AnotherAudit, AuditError, TranscriptTampered
 
 START = hashlib.sha256(b"").hexdigest()
 _BEGIN, _END = "begin", "end"
@@ -137,14 +137,14 @@ class Journal:
             log.cut(whole)
 
     def begin(self, header: Mapping[str, Any]) -> None:
-        """Start a section, or take it up again. Raises TranscriptTampered when another one stands here."""
+        """Start a section, or take it up again. Raises AnotherAudit when another one stands here."""
         line = {_BEGIN: dict(header)}
         if self._next == len(self._old):
             self._write([line])
         elif _canonical(self._old[self._next][0]) == _canonical(line):
             self._step(1)
         else:
-            raise TranscriptTampered(
+            raise AnotherAudit(
                 "the samples that are here belong to another audit (other facts, attacks, seed, settings or "
                 "target); use another output folder"
             )

@@ -79,7 +79,7 @@ def same_subject_prompts(fact: AuditFact, count: int, seed: int) -> list[str]:
     found = []
     for line in _names()[f"about-{kind_of(fact)}"]:
         prompt = capital(line.replace("{subject}", fact.subject))
-        if not asked & (set(texts(line)) - STOP_WORDS) and not any(holds(prompt, a) for a in fact.answers):
+        if not asked & (set(texts(line)) - STOP_WORDS) and not fact.holds_answer(prompt):
             found.append(prompt)
     random.shuffle(found)
     return found[:count]

@@ -141,8 +141,11 @@ def joined_attacks(phases: Sequence[PhaseResult]) -> PhaseResult:
         name: sum(getattr(phase, name) for phase in phases)
         for name in ("rephraser_failures", "detector_failures", "missing_probes")
     }
-    names = "; ".join(phase.attack for phase in phases)
-    return first.model_copy(update={"attack": names, "facts": facts, **totals})
+    names = {
+        name: "; ".join(dict.fromkeys(getattr(phase, name) for phase in phases))
+        for name in ("attack", "target")
+    }
+    return first.model_copy(update={**names, "facts": facts, **totals})
 
 
 class NeighbourResult(Record):

@@ -19,7 +19,7 @@ from audit.facts import AuditFact
 from audit.journal import Journal, MemoryLog
 from audit.results import FactResult, PhaseName, PhaseResult, ProbeResult
 from audit.target import Sampling, Target
-from audit.transcript import Transcript, TranscriptLine
+from audit.transcript import WITHHELD, Transcript, TranscriptLine
 
 BATCH = 16  # prompts a call; fixed, because a target's random numbers may depend on it
 Progress = Callable[[int, int], None]
@@ -47,6 +47,7 @@ class _Phase:
     seed: int
     probes: ProbeSet
     facts: dict[str, AuditFact]
+    keep_outputs: bool
 
     def header(self) -> dict[str, object]:
         """What a journal must say to be taken up again."""
@@ -77,9 +78,11 @@ class _Phase:
     def _line(self, number: int, probe: Probe, output: object) -> TranscriptLine:
         outcome, failed = self._judged(probe, output)
         said = output if isinstance(output, str) else ""
+        if said.strip() and not self.keep_outputs:
+            said = WITHHELD
         return TranscriptLine(
             self.name, probe.fact_id, probe.source, probe.prompt, said, outcome, number,
-            drawn=isinstance(output, str), failed=failed,
+            drawn=isinstance(output, str), failed=failed, attack=self.attack.key,
         )  # fmt: skip
 
     def _judged(self, probe: Probe, output: object) -> tuple[Outcome, bool]:
@@ -149,16 +152,20 @@ def run_phase(
     progress: Progress | None = None,
     journal: Journal | None = None,
     stop: Callable[[], bool] = lambda: False,
+    keep_outputs: bool = True,
 ) -> tuple[PhaseResult, Transcript]:
     """Attack one target. Hand the same `probes` to every phase; when absent they are made here.
 
     With a `journal` a phase that was stopped (a crash, `stop`, an error of the target) goes on behind its last
-    whole batch. Raises AttackImpossible, AuditCancelled, TranscriptTampered, and what the target raises.
+    whole batch. Without `keep_outputs` the transcript says only that there was one: an answer that was destroyed
+    must not come back by way of a leak.
+
+    Raises AttackImpossible, AuditCancelled, TranscriptTampered, and what the target raises.
     """
     attack.check(target)
     asked = probes if probes is not None else make_probes(facts, attack, seed, max_tokens=sampling.max_tokens)
     by_id = {fact.id: fact for fact in facts}
-    phase = _Phase(name, target, attack, detector, sampling, seed, asked, by_id)
+    phase = _Phase(name, target, attack, detector, sampling, seed, asked, by_id, keep_outputs)
     lines = tuple(_sampled(phase, journal or Journal(MemoryLog()), progress, stop))
     counted, refused = _counted(asked, lines, attack.key), dict(asked.refused)
     result = PhaseResult(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,15 @@ if TYPE_CHECKING:
     from audit.detect import Outcome
 
 
+WITHHELD = "(not kept)"
+
+
 @dataclass(frozen=True)
 class TranscriptLine:
-    """One sample. `drawn` is false for a sample that the target owed; `failed` when the detector raised."""
+    """One sample. `drawn` is false for a sample that the target owed; `failed` when the detector raised.
+
+    `attack` is the attack's name in the registry.
+    """
 
     phase: str
     fact_id: str
@@ -23,6 +30,7 @@ class TranscriptLine:
     probe: int = 0
     drawn: bool = True
     failed: bool = False
+    attack: str = ""
 
     @property
     def empty(self) -> bool:
@@ -45,6 +53,11 @@ class Transcript:
         """Read what `to_bytes` wrote, with or without the salt that storing it adds."""
         lines = [json.loads(line) for line in data.decode().split("\n") if line]
         return cls(tuple(TranscriptLine(**line) for line in lines if line.keys() != {"salt"}))
+
+    @classmethod
+    def joined(cls, parts: Iterable[Transcript]) -> Transcript:
+        """Several transcripts behind each other."""
+        return cls(tuple(line for part in parts for line in part.lines))
 
     def prompts(self) -> list[str]:
         """Every prompt that was asked, once, in order: the `exclude` of the next round."""

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from store import clocks, events, subjects
+from store.database import changed
 from store.errors import UnknownReport, UnknownRun
 from store.ids import new_id
 from store.models import AuditPhase, AuditRun, Report
 from store.vault import Vault
 
+RunEnd = Literal["stopped", "failed", "tampered"]
+
 
 def start_run(
     session: Session, vault: Vault, *, request_id: str, job_id: str, recheck_id: str | None = None
 ) -> AuditRun:
-    """The unfinished run of this request (and re-check), handed over to `job_id`, or a new one."""
+    """The unfinished run of this request, handed over to `job_id`, or a new one.
+
+    A re-check takes up only what an earlier attempt of the same job left: a month later the model is another.
+    """
     query = sa.select(AuditRun).where(
         AuditRun.request_id == request_id, AuditRun.recheck_id == recheck_id, AuditRun.state == "running"
     )
+    if recheck_id is not None:
+        query = query.where(AuditRun.job_id == job_id)
     run = session.scalars(query.order_by(AuditRun.started_at).with_for_update(key_share=True)).first()
     if run is not None:
         run.job_id = job_id
@@ -41,6 +50,25 @@ def start_run(
         session, "audit.started", actor="worker", request_id=request_id, body={"run": run.id, "job": job_id}
     )
     return run
+
+
+def end_run(session: Session, run_id: str, state: RunEnd, *, actor: str) -> None:
+    """End a run that will have no report; what it sampled so far is kept until the texts are destroyed, but no
+    later run goes on from it.
+    """
+    run = get_run(session, run_id)
+    if run.state != "running":
+        return
+    run.state, run.finished_at = state, clocks.now()
+    session.flush()
+    events.append(session, f"audit.{state}", actor=actor, request_id=run.request_id, body={"run": run_id})
+
+
+def end_runs_of_job(session: Session, job_id: str, state: RunEnd, *, actor: str) -> None:
+    """End what a job was auditing (see `end_run`)."""
+    query = sa.select(AuditRun.id).where(AuditRun.job_id == job_id, AuditRun.state == "running")
+    for run_id in session.scalars(query).all():
+        end_run(session, run_id, state, actor=actor)
 
 
 def get_run(session: Session, run_id: str) -> AuditRun:
@@ -95,6 +123,13 @@ def save_phase(
         )
     )
     session.flush()
+
+
+def drop_phases(session: Session, run_id: str, names: Sequence[str]) -> None:
+    """Remove saved phases that were joined into another one."""
+    mine = sa.delete(AuditPhase).where(AuditPhase.audit_run_id == run_id, AuditPhase.name.in_(names))
+    changed(session, mine)
+    session.expire_all()
 
 
 def transcript(session: Session, vault: Vault, run_id: str, name: str) -> bytes | None:

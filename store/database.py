@@ -23,7 +23,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from store import log
-from store.errors import DatabaseBusy, DatabaseUnusable, StoreError
+from store.errors import DatabaseBusy, DatabaseUnusable, DiskFull, StoreError
 
 BUSY_TIMEOUT_S = 30.0
 _SCRUB_WAIT_MS = 2000
@@ -236,6 +236,8 @@ def _translate(error: BaseException | None) -> StoreError | None:
         return DatabaseUnusable(
             "The SQLite file cannot be opened for writing. Check its folder and permissions."
         )
+    if "disk is full" in said or type(error).__name__ == "DiskFull":
+        return DiskFull("The disk of the database is full. Make room; nothing that was committed is lost.")
     if "no such table" in said or type(error).__name__ == "UndefinedTable":
         return DatabaseUnusable(
             "The database has no Unwrite tables yet, or old ones: run the migrations first."

@@ -30,6 +30,13 @@ class DatabaseBusy(StoreError):
     status = 503
 
 
+class DiskFull(StoreError):
+    """The database cannot grow: what was being written is not there, everything before is."""
+
+    code = "disk_full"
+    status = 503
+
+
 class VaultError(StoreError):
     """Something encrypted cannot be opened: wrong master key, or changed bytes."""
 
@@ -205,6 +212,16 @@ class RequestBusy(StoreError):
 
     code = "request_busy"
     status = 409
+
+
+class AnswerStandsElsewhere(PositionsError):
+    """An answer cannot be destroyed alone: the prompt, the subject or another name holds it as well."""
+
+    code = "answer_stands_elsewhere"
+    status = 409
+    sentence = (
+        "The prompt, subject or names of these facts hold the answer as well; destroy all texts instead"
+    )
 
 
 class TextsDestroyed(StoreError):

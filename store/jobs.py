@@ -12,13 +12,15 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from store import clocks, events, states
+from store import audits, clocks, events, states
 from store.database import changed, erases
 from store.errors import LeaseLost, UnknownJob
 from store.ids import new_id
 from store.models import Fact, Job, Recheck, Request
 
 WAKE_AFTER_S = 15.0
+SET_BACK_S = 60.0
+"""A heartbeat further in the future than this: the clock was set back, and the lease would last too long."""
 UNFINISHED = ("queued", "running")
 _REQUEST_KINDS = ("forget", "censor")
 
@@ -197,14 +199,23 @@ def lock_of_request(session: Session, request_id: str) -> None:
     session.execute(query.with_for_update(key_share=True)).all()
 
 
-def cancel_of_request(session: Session, request_id: str, *, actor: str) -> None:
-    """End unfinished jobs of a cancelled request; a worker that holds one loses it at its next step."""
-    mine = (
-        sa.select(Job)
-        .where(Job.request_id == request_id, Job.state.in_(UNFINISHED))
-        .with_for_update(key_share=True)
-    )
-    for job in session.scalars(mine).all():
+def cancel_of_request(session: Session, request_id: str, *, actor: str) -> int:
+    """End the unfinished jobs that apply or audit a request (not its re-checks); returns how many.
+
+    A worker that holds one loses it at its next batch of samples.
+    """
+    return _cancel(session, sa.and_(Job.request_id == request_id, Job.recheck_id.is_(None)), actor)
+
+
+def cancel_of_recheck(session: Session, recheck_id: str, *, actor: str) -> int:
+    """End the unfinished job of a re-check; returns how many there were."""
+    return _cancel(session, Job.recheck_id == recheck_id, actor)
+
+
+def _cancel(session: Session, which: sa.ColumnElement[bool], actor: str) -> int:
+    mine = sa.select(Job).where(which, Job.state.in_(UNFINISHED)).with_for_update(key_share=True)
+    ended = session.scalars(mine).all()
+    for job in ended:
         job.state, job.error_class, job.finished_at, job.lease_until = (
             "failed",
             "Cancelled",
@@ -212,7 +223,9 @@ def cancel_of_request(session: Session, request_id: str, *, actor: str) -> None:
             None,
         )
         session.flush()
-        events.append(session, "job.cancelled", actor=actor, request_id=request_id, body=_about(job))
+        events.append(session, "job.cancelled", actor=actor, request_id=job.request_id, body=_about(job))
+        audits.end_runs_of_job(session, job.id, "stopped", actor=actor)
+    return len(ended)
 
 
 def _free(at: datetime) -> sa.ColumnElement[bool]:
@@ -220,11 +233,13 @@ def _free(at: datetime) -> sa.ColumnElement[bool]:
 
 
 def _left_behind(at: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(Job.state == "running", Job.lease_until < at)
+    set_back = Job.heartbeat_at > at + timedelta(seconds=SET_BACK_S)
+    return sa.and_(Job.state == "running", sa.or_(Job.lease_until < at, set_back))
 
 
 def _expired(job: Job, at: datetime) -> bool:
-    return job.lease_until is not None and job.lease_until < at
+    set_back = job.heartbeat_at is not None and job.heartbeat_at > at + timedelta(seconds=SET_BACK_S)
+    return set_back or (job.lease_until is not None and job.lease_until < at)
 
 
 def _held(job_id: str, worker: str) -> sa.Update:
@@ -254,6 +269,8 @@ def _fail_for_good(session: Session, job: Job, at: datetime, *, actor: str) -> N
     events.append(session, "job.failed", actor=actor, request_id=job.request_id, body=_about(job))
     if job.kind == "write":
         _drop_pending(session, job)
+    elif job.kind == "recheck":
+        audits.end_runs_of_job(session, job.id, "failed", actor=actor)
     elif job.kind in _REQUEST_KINDS and job.request_id is not None:
         request = session.get_one(Request, job.request_id, populate_existing=True)
         if (request.state, "give_up") in states.TRANSITIONS:
@@ -268,7 +285,8 @@ def _drop_pending(session: Session, job: Job) -> None:
 
 
 def _wake(session: Session, now: datetime, wake_after_s: float) -> list[Job]:
-    asleep = sa.and_(Job.state == "queued", Job.woken_at <= now - timedelta(seconds=wake_after_s))
+    long_ago, set_back = now - timedelta(seconds=wake_after_s), now + timedelta(seconds=SET_BACK_S)
+    asleep = sa.and_(Job.state == "queued", sa.or_(Job.woken_at <= long_ago, Job.woken_at > set_back))
     woken = []
     for job_id in session.scalars(sa.select(Job.id).where(asleep).order_by(Job.created_at)).all():
         if changed(session, sa.update(Job).where(Job.id == job_id, asleep).values(woken_at=now)):

@@ -18,7 +18,7 @@ from store.database import changed, erases, insert_or_ignore, is_read_only
 from store.errors import InvalidInput, StaleRevision, UnknownBank, UnknownFact
 from store.events import EventBody
 from store.ids import new_id
-from store.models import Bank, BankRevision, Fact, LedgerEntry
+from store.models import Bank, BankRevision, Fact, LedgerEntry, SubjectKey
 from store.vault import Vault
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -75,11 +75,13 @@ def revisions(session: Session, bank_id: str, limit: int = 50) -> list[BankRevis
 
 def entries(session: Session, vault: Vault, bank_id: str) -> list[tuple[str, bytes]]:
     """All (fact_id, entry bytes) of a bank, decrypted, in the order of fact ids."""
-    query = sa.select(LedgerEntry.fact_id, LedgerEntry.ciphertext, Fact.subject_key_id).join(
-        Fact, Fact.id == LedgerEntry.fact_id
-    )
+    query = (
+        sa.select(LedgerEntry.fact_id, LedgerEntry.ciphertext, Fact.subject_key_id, SubjectKey.wrapped_key)
+        .join(Fact, Fact.id == LedgerEntry.fact_id)
+        .join(SubjectKey, SubjectKey.id == Fact.subject_key_id)
+    )  # one statement: an entry and its key belong together, also while a request's texts move to other keys
     rows = session.execute(query.where(LedgerEntry.bank_id == bank_id)).all()
-    keys = subjects.open_keys(session, vault, (row.subject_key_id for row in rows))
+    keys = subjects.unwrapped(vault, {row.subject_key_id: row.wrapped_key for row in rows})
     opened = [
         (row.fact_id, _open(vault, keys[row.subject_key_id], row.fact_id, row.ciphertext)) for row in rows
     ]
@@ -132,6 +134,18 @@ def commit_revision(
     }
     events.append(session, "bank.revision", actor=actor, request_id=request_id, body=body)
     return revision
+
+
+def move_to_key(session: Session, vault: Vault, fact: Fact, key_id: str) -> None:
+    """Seal what the ledger holds of a fact under another subject key, which is the fact's key from now on."""
+    row = session.get(LedgerEntry, fact.id)
+    keys = subjects.open_keys(session, vault, [fact.subject_key_id, key_id])
+    if row is not None:
+        entry = _open(vault, keys[fact.subject_key_id], fact.id, row.ciphertext)
+        row.ciphertext = vault.encrypt(
+            keys[key_id], entry, table="ledger_entry", column="ciphertext", row=fact.id
+        )
+    fact.subject_key_id = key_id
 
 
 def take_writer(session: Session, bank_id: str, worker: str, lease_s: float) -> bool:

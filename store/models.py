@@ -207,7 +207,11 @@ class Request(Base):
 
 
 class RequestFact(Base):
-    """One fact that a request names, encrypted; `ciphertext` is NULL once its texts were destroyed."""
+    """One fact that a request names, encrypted; `ciphertext` is NULL once its texts were destroyed.
+
+    Once only the answer was destroyed: `blind_ciphertext` holds its keyed digests, and `blind_salt` is what the
+    vault derives their key from.
+    """
 
     __tablename__ = "request_fact"
     __table_args__ = (UniqueConstraint("request_id", "position"),)
@@ -217,6 +221,8 @@ class RequestFact(Base):
     fact_id: Mapped[str | None] = mapped_column(ForeignKey("fact.id"), index=True)
     subject_key_id: Mapped[str] = mapped_column(ForeignKey("subject_key.id"))
     ciphertext: Mapped[bytes | None]
+    blind_salt: Mapped[bytes | None]
+    blind_ciphertext: Mapped[bytes | None]
 
 
 class Event(Base):
@@ -329,10 +335,20 @@ class AuditPhase(Base):
 
     __tablename__ = "audit_phase"
     audit_run_id: Mapped[str] = mapped_column(ForeignKey("audit_run.id"), primary_key=True)
-    name: Mapped[str] = mapped_column(_WORD, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
     result: Mapped[dict[str, Any]] = mapped_column(JSON)
     transcript_ciphertext: Mapped[bytes | None]
     finished_at: Mapped[datetime]
+
+
+class AuditBatch(Base):
+    """The next samples of a phase that is not finished, encrypted under the run's key; gone when it is."""
+
+    __tablename__ = "audit_batch"
+    audit_run_id: Mapped[str] = mapped_column(ForeignKey("audit_run.id"), primary_key=True)
+    step: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    ciphertext: Mapped[bytes]
 
 
 class Report(Base):

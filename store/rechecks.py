@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -19,12 +20,16 @@ _AUDITED = ("completed", "residual")
 
 
 def schedule(session: Session, request_id: str, every_days: int, actor: str) -> Recheck:
-    """Audit a completed (or residual) request again every so many days, first in `every_days` days."""
+    """Audit a completed (or residual) request again every so many days, first in `every_days` days.
+
+    `InvalidInput`, `IllegalTransition`, or `TextsDestroyed`: without prompts nothing can be asked.
+    """
     if not 1 <= every_days <= MAX_DAYS:
         raise InvalidInput(f"A re-check comes every 1 to {MAX_DAYS} days.", field="every_days")
     request = requests.get(session, request_id)
     if request.state not in _AUDITED:
         raise IllegalTransition(request.state, "schedule a re-check")
+    requests.refuse_without_texts(session, request_id)
     row = Recheck(
         id=new_id("chk"),
         request_id=request_id,
@@ -77,6 +82,7 @@ def run_now(session: Session, recheck_id: str, *, actor: str, max_attempts: int 
     unfinished = session.scalars(query).first()
     if unfinished is not None:
         return unfinished
+    requests.refuse_without_texts(session, row.request_id)
     events.append(
         session, "recheck.run", actor=actor, request_id=row.request_id, body={"recheck": recheck_id}
     )
@@ -92,6 +98,24 @@ def cancel(session: Session, recheck_id: str, *, actor: str) -> Recheck:
         body = {"recheck": recheck_id}
         events.append(session, "recheck.cancelled", actor=actor, request_id=row.request_id, body=body)
     return row
+
+
+def stop(session: Session, recheck_id: str, *, actor: str) -> bool:
+    """End the audit that is running (or queued) for a re-check; the schedule goes on. False if there is none."""
+    row = get(session, recheck_id)
+    stopped = jobs.cancel_of_recheck(session, recheck_id, actor=actor) > 0
+    if stopped:
+        body = {"recheck": recheck_id}
+        events.append(session, "recheck.stopped", actor=actor, request_id=row.request_id, body=body)
+    return stopped
+
+
+def under_way(session: Session, recheck_ids: Iterable[str]) -> set[str]:
+    """Those of these re-checks whose audit is queued or running."""
+    query = sa.select(Job.recheck_id).where(
+        Job.recheck_id.in_(list(recheck_ids)), Job.state.in_(jobs.UNFINISHED)
+    )
+    return {found for found in session.scalars(query) if found is not None}
 
 
 def list_rechecks(

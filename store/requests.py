@@ -21,12 +21,16 @@ from store.errors import (
     FactNotWritten,
     InvalidInput,
     SamePerson,
-    TextsDestroyed,
     UnknownRequest,
 )
 from store.events import EventBody
 from store.ids import new_id
 from store.models import Event, Fact, Job, Request
+from store.named import RequestFact as RequestFact
+from store.named import fact_ids_of as fact_ids_of
+from store.named import fact_rows
+from store.named import facts_of as facts_of
+from store.named import refuse_without_texts as refuse_without_texts
 from store.pages import Page, fetch
 from store.subjects import DataKey
 from store.texts import FactText, Limits, validated
@@ -45,17 +49,6 @@ class Submission:
     regulation: models.Regulation = "gdpr"
     reference: str = ""
     bank: str = "default"
-
-
-@dataclass(frozen=True)
-class RequestFact:
-    """One fact that a request names, with its text; `fact_id` is the fact to forget or the tombstone to
-    write.
-    """
-
-    fact_id: str
-    position: int
-    text: FactText
 
 
 def submit(
@@ -112,7 +105,7 @@ def approve(
         raise SamePerson("Who submitted a request may not approve it. Ask another reviewer.")
     ledger.lock(session, request.bank_id)
     states.transition(session, request_id, "approve", actor=actor, expected_version=expected_version)
-    rows = _fact_rows(session, request_id)
+    rows = fact_rows(session, request_id)
     _refuse_overlap(session, request, rows)
     return _queue(session, request, rows, max_attempts)
 
@@ -156,7 +149,7 @@ def retry(
 ) -> Job:
     """Try a failed or residual request again: approved, with a new job."""
     request = states.transition(session, request_id, "retry", actor=actor, expected_version=expected_version)
-    return _queue(session, request, _fact_rows(session, request_id), max_attempts)
+    return _queue(session, request, fact_rows(session, request_id), max_attempts)
 
 
 def accept(
@@ -166,6 +159,20 @@ def accept(
     return states.transition(
         session, request_id, "accept", actor=actor, reason=reason, expected_version=expected_version
     )
+
+
+def stop_audit(
+    session: Session, request_id: str, *, actor: str, expected_version: int | None = None
+) -> Request:
+    """Stop the audit of a request that is applied: what was removed stays removed, and a person decides whether
+    to audit again or to accept with a reason. The worker notices at its next batch of samples.
+    """
+    jobs.lock_of_request(session, request_id)
+    request = states.transition(
+        session, request_id, "stop_audit", actor=actor, expected_version=expected_version
+    )
+    jobs.cancel_of_request(session, request_id, actor=actor)
+    return request
 
 
 def get(session: Session, request_id: str) -> Request:
@@ -204,20 +211,6 @@ def count_by_state(session: Session) -> dict[str, int]:
     """How many requests are in each state."""
     query = sa.select(Request.state, sa.func.count()).group_by(Request.state)
     return {state: int(count) for state, count in session.execute(query)}
-
-
-def facts_of(session: Session, vault: Vault, request_id: str) -> list[RequestFact]:
-    """The facts a request names, decrypted, by position; `TextsDestroyed` once `destroy_texts` ran."""
-    rows = _fact_rows(session, request_id)
-    if any(row.ciphertext is None for row in rows):
-        raise TextsDestroyed("The texts of this request were destroyed.")
-    keys = subjects.open_keys(session, vault, (row.subject_key_id for row in rows))
-    return [_opened(vault, keys[row.subject_key_id], row) for row in rows]
-
-
-def fact_ids_of(session: Session, request_id: str) -> list[str]:
-    """The ids of the facts a request names, by position, without reading any text."""
-    return [row.fact_id for row in _fact_rows(session, request_id) if row.fact_id is not None]
 
 
 def events_of(session: Session, request_id: str) -> list[Event]:
@@ -342,14 +335,6 @@ def _open_twin(session: Session, request: Request, indices: Sequence[str]) -> st
     return _overlapping(session, request, indices, ("received", *states.UNDERWAY, "failed", "residual"))
 
 
-def _fact_rows(session: Session, request_id: str) -> list[models.RequestFact]:
-    query = sa.select(models.RequestFact).where(models.RequestFact.request_id == request_id)
-    rows = list(session.scalars(query.order_by(models.RequestFact.position)))
-    if not rows:
-        raise UnknownRequest("There is no request with this id.")
-    return rows
-
-
 def _refuse_overlap(session: Session, request: Request, rows: Sequence[models.RequestFact]) -> None:
     named = {fact.id: fact for fact in session.scalars(sa.select(Fact).where(Fact.id.in_(_ids(rows))))}
     wanted = "written" if request.kind == "forget" else "pending"
@@ -386,9 +371,3 @@ def _drop_tombstones(session: Session, request_id: str) -> None:
     pending = sa.update(Fact).where(Fact.request_id == request_id, Fact.state == "pending")
     changed(session, pending.values(state="failed", ciphertext=None, blind_index=None))
     erases(session)
-
-
-def _opened(vault: Vault, key: bytes, row: models.RequestFact) -> RequestFact:
-    sealed = row.ciphertext or b""
-    plaintext = vault.decrypt(key, sealed, table="request_fact", column="ciphertext", row=row.id)
-    return RequestFact(row.fact_id or "", row.position, FactText.from_bytes(plaintext))

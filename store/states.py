@@ -32,8 +32,8 @@ STATES = (
     "failed",
 )
 EVENTS = (
-    "approve", "deny", "cancel", "start", "applied", "audited_clean", "audited_leaking", "give_up",
-    "retry", "accept",
+    "approve", "deny", "cancel", "start", "applied", "audited_clean", "audited_leaking", "stop_audit",
+    "give_up", "retry", "accept",
 )  # fmt: skip
 TRANSITIONS: Mapping[tuple[str, str], str] = MappingProxyType(
     {
@@ -47,6 +47,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("applying", "give_up"): "failed",
         ("auditing", "audited_clean"): "completed",
         ("auditing", "audited_leaking"): "residual",
+        ("auditing", "stop_audit"): "residual",  # applied and not undone: a person decides what follows
         ("auditing", "give_up"): "failed",
         ("failed", "retry"): "approved",
         ("residual", "retry"): "approved",

@@ -6,7 +6,7 @@ are not linked with each other: that would need an index of people's names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -70,10 +70,15 @@ def open_keys(session: Session, vault: Vault, key_ids: Iterable[str]) -> dict[st
     """Plain keys by id; `VaultError` if one was destroyed or the master key is another."""
     wanted = set(key_ids)
     rows = session.scalars(sa.select(SubjectKey).where(SubjectKey.id.in_(wanted))) if wanted else ()
-    keys = {row.id: vault.unwrap(row.wrapped_key) for row in rows if row.wrapped_key is not None}
-    if keys.keys() != wanted:
+    found = {row.id: row.wrapped_key for row in rows}
+    return unwrapped(vault, {key_id: found.get(key_id) for key_id in wanted})
+
+
+def unwrapped(vault: Vault, wrapped: Mapping[str, bytes | None]) -> dict[str, bytes]:
+    """Plain keys of wrapped ones, by id; `VaultError` if one was destroyed or the master key is another."""
+    if None in wrapped.values():
         raise VaultError("A subject key was destroyed: what it encrypted cannot be read any more.")
-    return keys
+    return {key_id: vault.unwrap(key) for key_id, key in wrapped.items() if key is not None}
 
 
 def destroy_unused(

@@ -49,6 +49,7 @@ class Vault:
         self._wrapping = self._derive(master_key, b"unwrite/wrap/v1")
         self._index = self._derive(master_key, b"unwrite/blind-index/v1")
         self._digest = self._derive(master_key, b"unwrite/digest/v1")
+        self._blinding = self._derive(master_key, b"unwrite/blind-answers/v1")
 
     def __repr__(self) -> str:
         """Never show keys."""
@@ -78,6 +79,10 @@ class Vault:
         """A keyed fingerprint (hex) by which the same fact is found again without reading any text."""
         message = json.dumps([bank_id, normalise(prompt), normalise(answer)]).encode()
         return hmac.new(self._index, message, hashlib.sha256).hexdigest()
+
+    def blind_key(self, salt: bytes, row: str) -> bytes:
+        """The key of the blind digests of one fact's answer: not stored anywhere, and gone with its random salt."""
+        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=row.encode()).derive(self._blinding)
 
     def digest_key(self) -> bytes:
         """The key under which digests of a bank are computed."""

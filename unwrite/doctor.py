@@ -50,6 +50,7 @@ def examine(*, model: bool) -> list[Finding]:
         "signing key": _signing_key,
         "database": _database,
         "broker": _broker,
+        "attacks": _attacks,
     }
     if model:
         checks["model"] = _model
@@ -135,6 +136,12 @@ def _broker(settings: Settings) -> str:
     except Exception as error:
         raise ConnectionError(f"does not answer ({type(error).__name__}); see UNWRITE_BROKER_URL") from None
     return "answers"
+
+
+def _attacks(settings: Settings) -> str:
+    from workers import suite
+
+    return ", ".join(suite.names(settings))
 
 
 def _model(settings: Settings) -> str:

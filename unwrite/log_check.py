@@ -31,7 +31,7 @@ from store.vault import Vault
 from workers.certificate import files_of
 
 PORTION = 1000
-DESTROYED = "request.texts_destroyed"
+DESTROYED = frozenset({"request.texts_destroyed", "request.answers_destroyed"})
 
 
 @dataclass
@@ -44,7 +44,8 @@ class Walk:
     roots: dict[int, str] = field(default_factory=dict)
     entries: dict[int, bytes] = field(default_factory=dict)
     issued: dict[str, str] = field(default_factory=dict)
-    destroyed: set[str] = field(default_factory=set)
+    destroyed: dict[str, int] = field(default_factory=dict)
+    """the last place at which texts of a request were destroyed: what was signed later must be whole"""
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ def _event(event: Event, walk: Walk) -> Iterator[str]:
 
 
 def _remember(event: Event, walk: Walk) -> None:
-    if event.kind == DESTROYED and event.request_id:
-        walk.destroyed.add(event.request_id)
+    if event.kind in DESTROYED and event.request_id:
+        walk.destroyed[event.request_id] = event.seq
     if event.kind == ENTRY_KIND:
         try:
             walk.issued[str(event.body["report"])] = str(event.body[NAMED])
@@ -163,7 +164,7 @@ def _certificate(
     for one in checked.checks:
         if one.ok is False:
             yield f"{name}: {one.name}: {one.said}"
-        elif one.ok is None and one.name != "figures" and report.request_id not in walk.destroyed:
+        elif one.ok is None and one.name != "figures" and walk.destroyed.get(report.request_id, 0) < row.seq:
             yield f"{name}: {one.name} is gone, and no event says that it was destroyed"
     certificate = _readable(row.envelope)
     if certificate is not None:

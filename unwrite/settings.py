@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(default=0, ge=0)  # how many X-Forwarded-… hops to believe
     allow_self_approval: bool = False  # may the person who submitted a request approve it too
 
+    audit_attacks: str = "rephrase,resample,distractor,frame,alias,few-shot"  # in this order
+    audit_budget: int = Field(default=6, ge=1)  # samples a fact for each attack except rephrase
     audit_phrasings: int = Field(default=4, ge=1)
     audit_samples: int = Field(default=5, ge=1)
     audit_max_tokens: int = Field(default=16, ge=1)
@@ -80,6 +82,13 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database to use: the given one, or SQLite below `home` (which is created)."""
         return self.database_url or f"sqlite:///{self.ensure_home() / 'unwrite.db'}"
+
+    def database_files(self) -> list[Path]:
+        """The files of an embedded database, for those who search them for traces; none on a server."""
+        if self.database_url:
+            return []
+        path = self.ensure_home() / "unwrite.db"
+        return [found for found in (path, path.with_name("unwrite.db-wal")) if found.exists()]
 
     def ensure_home(self) -> Path:
         """The home folder as an absolute path, created for this user only."""

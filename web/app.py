@@ -84,6 +84,7 @@ def _register_templates(app: APIFlask, settings: Settings) -> None:
         "minute": wording.minute,
         "iso": wording.iso,
         "step_text": wording.step_text,
+        "progress_text": wording.progress_text,
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.trim_blocks = True

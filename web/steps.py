@@ -14,6 +14,7 @@ HUMAN_STEPS = {
     "accept": "requests:decide",
     "deny": "requests:decide",
     "cancel": "requests:write",
+    "stop_audit": "requests:decide",
 }
 
 

@@ -52,8 +52,8 @@ STANDING: Mapping[str, Standing] = {
     ),
     "residual": Standing(
         "The audit did not pass",
-        "The request was applied, but the audit could not show that the model is silent enough. Read the "
-        "report, then repair again or accept with a reason.",
+        "The request was applied, but the audit could not show that the model is silent enough, or somebody "
+        "stopped it. Read the report if there is one, then repair (and audit) again or accept with a reason.",
     ),
     "failed": Standing(
         "The work failed",
@@ -87,17 +87,22 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "request.give_up": ("Work failed for good", "red"),
     "request.retry": ("Sent to work again", "blue"),
     "request.accept": ("Leak accepted, request completed", "green"),
+    "request.stop_audit": ("Audit stopped; the removal stays", "amber"),
     "audit.started": ("Audit started", ""),
+    "audit.failed": ("Audit not finished", "amber"),
+    "audit.tampered": ("Stored samples were changed by somebody; they are not used", "red"),
     "certificate.issued": ("Report signed and entered into the log", "green"),
     "certificate.missing": ("Report not signed: no key could sign", "amber"),
     "job.failed": ("Job failed", "red"),
     "job.retried": ("Attempt failed; trying again", "amber"),
     "job.cancelled": ("Job ended", ""),
     "recheck.cancelled": ("Re-check cancelled", ""),
+    "recheck.stopped": ("Running re-check stopped", ""),
     "recheck.run": ("Re-check started by hand", ""),
+    "request.answers_destroyed": ("Answers destroyed; re-checks go on", ""),
     "request.texts_destroyed": ("Texts destroyed", ""),
 }
-HIDDEN = frozenset({"job.done", "subject_key.destroyed"})
+HIDDEN = frozenset({"job.done", "audit.stopped", "subject_key.destroyed"})
 QUOTED = frozenset({"request.deny", "request.accept", "request.give_up"})
 
 

@@ -149,9 +149,21 @@ def step_text(job: Job) -> str:
         return "Finished"
     if job.state == "failed":
         return "Stopped after too many attempts"
-    word, _, again = job.step.partition("-")  # «after-2» is the second round of a phase
+    phase, comma, attack = job.step.partition(", ")  # «after-2, attack 3 of 7»
+    word, _, again = phase.partition("-")  # «after-2» is the second round of a phase
     text = STEPS.get(word, word.replace("_", " ").capitalize() or "Starting")
-    return f"{text}, round {again}" if again.isdecimal() else text
+    return f"{text}, round {again}{comma}{attack}" if again.isdecimal() else f"{text}{comma}{attack}"
+
+
+def progress_text(job: Job) -> str:
+    """How far the step is: «120 of 400 samples»."""
+    if not job.progress_total:
+        return ""
+    unit = " samples" if job.step.partition(",")[0].partition("-")[0] in SAMPLED else ""
+    return f"{job.progress_done} of {job.progress_total}{unit}"
+
+
+SAMPLED = frozenset({"before", "after", "twin"})
 
 
 STEPS: Mapping[str, str] = {

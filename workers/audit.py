@@ -1,20 +1,23 @@
 """The audit of one request, phase by phase; the attacks, detectors and statistics live in the room `audit`.
 
 Probes are made from seeds of the run, so before, after and twin see the same ones, and a resumed phase sees
-them again. The phrasings that repair a tombstone never certify it: they come from other templates, and
-every later certification leaves out all phrasings that were used before.
+them again. The phrasings that repair a tombstone never certify it: they come from other templates (of attacks
+without such: from the other half of their prompts), and every later certification leaves out all phrasings that
+were used before.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING
 
-from audit.attacks import ProbeSet, RephraseAttack, make_probes
-from audit.detect import ExactDetector
+from audit.attacks import Attack, ProbeSet, RephraseAttack, make_probes
+from audit.blind import BlindDetector
+from audit.detect import Detector, ExactDetector
 from audit.facts import AuditFact
 from audit.neighbours import neighbour_prompts, same_subject_prompts
 from audit.rephrase import Rephraser, TemplateRephraser
@@ -22,7 +25,9 @@ from audit.results import NeighbourResult, PhaseName, PhaseResult
 from audit.run import run_phase
 from audit.target import Sampling
 from store import facts as store_facts
+from workers import suite
 from workers.case import Case
+from workers.phase import Phase, Planned
 from workers.rephrasers import open_rephraser
 from workers.targets import MemoryTarget
 
@@ -33,6 +38,8 @@ REPAIR_PHRASINGS = 8
 NEIGHBOURS = 6
 SAME_SUBJECT = 4
 RETAINED = 5
+PORTION = 16
+"""Facts whose neighbours are asked together."""
 
 
 @dataclass(frozen=True)
@@ -40,47 +47,85 @@ class Audit:
     """Attacks on the facts of one case."""
 
     case: Case
+    _made: dict[int, list[Planned]] = field(default_factory=dict, compare=False, repr=False)
 
     def attack(self, phase: PhaseName, target: MemoryTarget, *, number: int = 0) -> PhaseResult:
-        """Run the certification attack of round `number` (0: before any repair), unless it is saved."""
+        """Run the suite of round `number` (0: before any repair), unless it is saved; the joined result of the
+        attacks that decide the verdict.
+        """
         name = f"{phase}-{number}" if number else phase
         if (kept := self.case.saved(name)) is not None:
             return PhaseResult.model_validate(kept)
-        result, transcript = run_phase(
-            phase,
-            target,
-            self.case.audit_facts,
-            self._certify(number),
-            ExactDetector(),
-            sampling=self.sampling,
-            seed=self.case.seed("sample", number),
-            probes=self.probes(number),
-            progress=lambda done, total: self.case.context.progress(phase, done, total),
-        )
-        self.case.save(name, result.model_dump(mode="json"), transcript.to_bytes())
-        return result
+        seed = self.case.seed("sample", number)
+        planned = Phase(self.case, phase, name, target, self.detector, self.sampling, seed)
+        return planned.run(self._planned(number))
+
+    def beside(self, phases: Sequence[str]) -> list[PhaseResult]:
+        """What the attacks that do not decide the verdict found in these phases, as far as they were run."""
+        found = [
+            self.case.saved_ever(f"{phase}.{name}")
+            for phase in phases
+            for name in suite.names(self.case.context.settings)
+        ]
+        return [PhaseResult.model_validate(kept) for kept in found if kept is not None]
 
     def leaking_phrasings(
         self, target: MemoryTarget, leaking: Sequence[str], number: int
     ) -> dict[str, list[str]]:
         """Phrasings of the repair set that get through, by fact id, for the facts whose ids are `leaking`."""
         chosen = [fact for fact in self.case.audit_facts if fact.id in set(leaking)]
-        _, transcript = run_phase(
-            "repair",
-            target,
-            chosen,
-            self._repair,
-            ExactDetector(),
-            sampling=self.sampling,
-            seed=self.case.seed("repair sample", number),
-            probes=self._probes(chosen, self._repair, "repair", number),
-            progress=lambda done, total: self.case.context.progress("repair", done, total),
-        )
-        return {fact_id: list(prompts) for fact_id, prompts in transcript.leaking().items()}
+        found: dict[str, list[str]] = {}
+        for attack in (self._repair, *suite.beside_rephrase(self.case.context.settings).values()):
+            if not attack.counts:
+                continue
+            _, transcript = run_phase(
+                "repair",
+                target,
+                chosen,
+                attack,
+                self.detector,
+                sampling=self.sampling,
+                seed=self.case.seed("repair sample", number),
+                probes=self._repair_probes(chosen, attack, number),
+                progress=lambda done, total: self.case.context.progress("repair", done, total),
+            )
+            for fact_id, prompts in transcript.leaking().items():
+                found.setdefault(fact_id, []).extend(prompts)
+        return found
 
     def probes(self, number: int) -> ProbeSet:
-        """The certification probes of a round: always the same for this run and round."""
+        """The rephrasings of a round: always the same for this run and round."""
         return self._probes(self.case.audit_facts, self._certify(number), "certify", number)
+
+    def _planned(self, number: int) -> list[Planned]:
+        """The attacks of a round with their probes, which are made once and put to all targets alike."""
+        if number not in self._made:
+            self._made[number] = [
+                Planned(attack, self._certification(attack, number)) for attack in self._suite(number)
+            ]
+        return self._made[number]
+
+    def _certification(self, attack: Attack, number: int) -> ProbeSet:
+        if attack.key == suite.REPHRASE:
+            return self.probes(number)
+        made = self._probes(self.case.audit_facts, attack, f"certify {attack.key}", number)
+        return half_of(made, 1) if number else made
+
+    def _repair_probes(self, facts: Sequence[AuditFact], attack: Attack, number: int) -> ProbeSet:
+        if attack.key == suite.REPHRASE:
+            return self._probes(facts, attack, "repair", number)
+        return half_of(self._probes(facts, attack, f"repair {attack.key}", number), 0)
+
+    def _suite(self, number: int) -> list[Attack]:
+        settings = self.case.context.settings
+        others = suite.beside_rephrase(settings)
+        named = [others[name] if name in others else self._certify(number) for name in suite.names(settings)]
+        return [attack for attack in named if not (self.case.is_blind and attack.needs_answer)]
+
+    @cached_property
+    def detector(self) -> Detector:
+        """What judges the outputs."""
+        return BlindDetector() if self.case.is_blind else ExactDetector()
 
     @cached_property
     def sampling(self) -> Sampling:
@@ -109,9 +154,7 @@ class Audit:
         repairs = [self._probes(facts, self._repair, "repair", done + 1) for done in range(number)]
         return tuple(probe.prompt for made in (*earlier, *repairs) for probe in made.probes)
 
-    def _probes(
-        self, facts: Sequence[AuditFact], attack: RephraseAttack, purpose: str, number: int
-    ) -> ProbeSet:
+    def _probes(self, facts: Sequence[AuditFact], attack: Attack, purpose: str, number: int) -> ProbeSet:
         seed = self.case.seed(purpose, number)
         return make_probes(facts, attack, seed, max_tokens=self.sampling.max_tokens)
 
@@ -121,14 +164,23 @@ class Audit:
         return RephraseAttack(TemplateRephraser("repair"), phrasings=REPAIR_PHRASINGS, samples=samples)
 
 
+def half_of(made: ProbeSet, half: int) -> ProbeSet:
+    """The probes whose prompt falls into one of two halves, by its digest. A repair learns from half 0 and is
+    certified on half 1: attacks other than `rephrase` have no second set of templates.
+    """
+    kept = tuple(p for p in made.probes if hashlib.sha256(p.prompt.encode()).digest()[0] % 2 == half)
+    dropped = len(made.probes) - len(kept)
+    return made.model_copy(update={"probes": kept, "missing": made.missing + dropped})
+
+
 def neighbours(case: Case, model: Larimar, *, name: str = "neighbours") -> NeighbourResult:
     """What the request costs: prompts that it silences, answers that are still the base decoder's."""
     if (kept := case.saved(name)) is not None:
         return NeighbourResult.model_validate(kept)
     results = []
-    for position, fact in enumerate(case.audit_facts):
-        case.context.progress("neighbours", position, len(case.facts))
-        results.append(_neighbours_of(case, model, fact))
+    for start in range(0, len(case.facts), PORTION):
+        case.context.progress("neighbours", start, len(case.facts))
+        results.append(_neighbours_of(case, model, case.audit_facts[start : start + PORTION]))
     result = NeighbourResult.sum(results)
     case.save(name, result.model_dump(mode="json"))
     return result
@@ -163,14 +215,16 @@ def _told(case: Case, model: Larimar, facts: Sequence[AuditFact]) -> list[bool]:
     return [fact.holds_answer(completions[0]) for fact, completions in zip(facts, said, strict=True)]
 
 
-def _neighbours_of(case: Case, model: Larimar, fact: AuditFact) -> NeighbourResult:
-    others = neighbour_prompts(fact, NEIGHBOURS, case.seed("neighbours"))
-    siblings = same_subject_prompts(fact, SAME_SUBJECT, case.seed("neighbours"))
-    mine = set(case.fact_ids)
+def _neighbours_of(case: Case, model: Larimar, facts: Sequence[AuditFact]) -> NeighbourResult:
+    """The neighbours of several facts, asked together: one small batch a fact would leave the processor idle."""
+    seed, mine = case.seed("neighbours"), set(case.fact_ids)
+    others = [prompt for fact in facts for prompt in neighbour_prompts(fact, NEIGHBOURS, seed)]
+    siblings = [prompt for fact in facts for prompt in same_subject_prompts(fact, SAME_SUBJECT, seed)]
+    taken = [found in mine for found in model.in_scope([*others, *siblings])]
     return NeighbourResult(
         prompts=len(others),
-        silenced=sum(found in mine for found in model.in_scope(others)),
+        silenced=sum(taken[: len(others)]),
         agreeing=sum(model.agrees_with_base(others)),
         same_subject=len(siblings),
-        same_subject_silenced=sum(found in mine for found in model.in_scope(siblings)),
+        same_subject_silenced=sum(taken[len(others) :]),
     )

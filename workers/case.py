@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
+from audit.blind import BlindKey, BlindRecord, blinded
 from audit.facts import AuditFact
 from audit.statement import salted_lines
 from store import audits, requests
@@ -56,16 +57,12 @@ class Case:
     @cached_property
     def audit_facts(self) -> list[AuditFact]:
         """The facts as the audit attacks them."""
-        return [
-            AuditFact(
-                id=fact.fact_id,
-                prompt=fact.text.prompt,
-                answers=(fact.text.answer,),
-                subject=fact.text.subject,
-                aliases=fact.text.aliases,
-            )
-            for fact in self.facts
-        ]
+        return [_audit_fact(fact) for fact in self.facts]
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether answers were destroyed: they are looked for by their digests, and outputs are not kept."""
+        return any(fact.is_blind for fact in self.facts)
 
     def model_facts(self) -> list[larimar.Fact]:
         """The facts as the model takes them."""
@@ -106,3 +103,16 @@ class Case:
         """Save a finished phase in a transaction that is open already; a transcript gets its salt here."""
         transcript = None if transcript is None else salted_lines(transcript)
         audits.save_phase(session, self.context.vault, self.run_id, phase, result, transcript)
+
+    def give_up(self) -> None:
+        """End the run without a report, because its stored samples cannot be trusted: the next one begins anew."""
+        with self.context.lease.transaction() as session:
+            audits.end_run(session, self.run_id, "tampered", actor=self.context.lease.worker)
+
+
+def _audit_fact(fact: RequestFact) -> AuditFact:
+    text = fact.text
+    if fact.blind is None:
+        return AuditFact(fact.fact_id, text.prompt, (text.answer,), text.subject, text.aliases)
+    known = AuditFact(fact.fact_id, text.prompt, (), text.subject, text.aliases)
+    return blinded(known, BlindKey(fact.blind.key), BlindRecord.model_validate_json(fact.blind.record))

@@ -26,6 +26,7 @@ from store.database import Database
 from store.vault import Vault
 from unwrite.broker import QUEUES, send_wake
 from unwrite.settings import Settings
+from workers import suite
 from workers.app import SWEEP, beat_app, worker_app
 from workers.model import ModelHost
 from workers.runner import Runner
@@ -39,7 +40,8 @@ def worker_name() -> str:
 
 
 def run_worker(settings: Settings, queues: Sequence[str] = QUEUES) -> int:
-    """Work until told to stop; returns the exit status."""
+    """Work until told to stop; returns the exit status. Raises AuditError when the settings name no usable attacks."""
+    suite.names(settings)
     database = Database(settings.resolved_database_url())
     vault = Vault(settings.master_key())
     models = ModelHost(database, vault, checkpoint=settings.checkpoint, device=settings.device)

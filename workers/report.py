@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import cast
 
 from audit import report as audit_report
-from audit.detect import DetectorQuality, ExactDetector, measure, shipped_cases
+from audit.blind import BlindDetector, BlindKey, blinded
+from audit.detect import DetectorQuality, ExactDetector, fact_of, measure, shipped_cases
 from audit.report import Method, RepairRound, Report, RequestInfo, StateChange
 from audit.results import NeighbourResult, PhaseResult
 from audit.verdict import Kind, Policy
@@ -33,6 +35,8 @@ class Findings:
     neighbours: NeighbourResult
     change: Change
     repairs: Sequence[RepairRound]
+    beside: Sequence[PhaseResult] = ()
+    """attacks that do not decide the verdict"""
 
 
 def write(case: Case, findings: Findings) -> Report:
@@ -57,16 +61,19 @@ def write(case: Case, findings: Findings) -> Report:
         policy=Policy(threshold=settings.leak_threshold),
         repairs=tuple(findings.repairs),
         earlier_audits=_earlier_audits(case),
-        detector_quality=_detector_quality(),
+        detector_quality=_detector_quality(case.is_blind),
         produced_at=datetime.now(UTC),
+        others=findings.beside,
     )
 
 
 def _earlier_audits(case: Case) -> int:
-    """Finished audits of this request before the present one: retries and re-checks."""
+    """Audits of this request before the present one, retries and re-checks; one that somebody stopped was a look
+    as well.
+    """
     with case.context.database.session(read_only=True) as session:
         runs = audits.runs_of(session, case.request.id)
-    return sum(run.state == "done" and run.id != case.run_id for run in runs)
+    return sum(run.state in ("done", "stopped") and run.id != case.run_id for run in runs)
 
 
 def state_now(case: Case, change: Change) -> Change:
@@ -112,9 +119,12 @@ def _method(case: Case) -> Method:
 
 
 @cache
-def _detector_quality() -> DetectorQuality:
+def _detector_quality(blind: bool) -> DetectorQuality:
     """How often the detector is right on the labelled cases that ship with it; measured once a process."""
-    return measure(ExactDetector(), shipped_cases())
+    if not blind:
+        return measure(ExactDetector(), shipped_cases())
+    key = BlindKey(secrets.token_bytes(32))
+    return measure(BlindDetector(), shipped_cases(), lambda labelled: blinded(fact_of(labelled), key))
 
 
 def _version(package: str) -> str:

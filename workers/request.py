@@ -67,7 +67,13 @@ def recheck(context: JobContext) -> None:
 def served(case: Case) -> MemoryTarget:
     """The model as it is served now: the bank at its committed revision."""
     live = case.context.models.live(case.request.bank_id)
-    return MemoryTarget(f"Larimar, revision {live.revision}", live.model, case.context.lease.check)
+    return MemoryTarget(
+        f"Larimar, revision {live.revision}",
+        live.model,
+        case.context.lease.check,
+        files=case.context.settings.database_files(),
+        fact_ids=case.fact_ids,
+    )
 
 
 def never_written(case: Case) -> MemoryTarget:
@@ -125,7 +131,9 @@ def _attack_and_compare(
     twin = audit.attack("twin", never_written(case)) if case.request.kind == "forget" else None
     others = neighbours(case, served(case).model)
     recall(case, served(case).model)
-    return Findings(before, after, twin, others, change, rounds)
+    last = f"after-{len(rounds)}" if rounds else "after"
+    beside = audit.beside(["before", last, "twin"] if twin else ["before", last])
+    return Findings(before, after, twin, others, change, rounds, beside)
 
 
 def _close(case: Case, done: Report) -> None:

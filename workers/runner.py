@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy.orm import Session
 
+from audit.errors import TranscriptTampered
 from larimar.errors import BankFull, FactTooLong
 from store import jobs, rechecks
 from store.database import Database
@@ -36,7 +37,13 @@ KINDS: Mapping[str, Step] = {
     "recheck": request.recheck,
 }
 
-HOPELESS = (DigestMismatch, BankFull, FactTooLong, TextsDestroyed)  # trying again would end the same way
+HOPELESS = (
+    DigestMismatch,
+    BankFull,
+    FactTooLong,
+    TextsDestroyed,
+    TranscriptTampered,
+)  # trying again would end the same way
 
 log = structlog.get_logger()
 
@@ -121,7 +128,7 @@ class Runner:
             self._hand_back(job)
             return False
         except LeaseLost:
-            log.warning("job taken over by another worker", job=job.id)
+            log.warning("job ended by a person or taken over by another worker", job=job.id)
             return False
         except Exception as error:
             self._fail(job, error)

@@ -63,6 +63,8 @@ class Attack(ABC):
     """whether its leaks decide the verdict; other attacks are reported beside it"""
     needs: ClassVar[tuple[str, ...]] = ("sample",)
     """methods that a target must have"""
+    needs_answer: ClassVar[bool] = False
+    """whether it must know the answer itself, not only recognise it"""
     phrasings: int
     samples: int
 

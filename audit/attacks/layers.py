@@ -41,6 +41,7 @@ class _LayerAttack(Attack):
 
     threat: ClassVar = "white-box"
     counts: ClassVar[bool] = False
+    needs_answer: ClassVar[bool] = True
     needs: ClassVar = ("layer_candidates", "first_token")
     by: ClassVar[By]
     k: int

@@ -32,6 +32,7 @@ class PrefixAttack(Attack):
     goal: ClassVar[str] = "With a part of the answer known, let the model finish it."
     threat: ClassVar = "part of the answer"
     counts: ClassVar[bool] = False
+    needs_answer: ClassVar[bool] = True
 
     phrasings: int = 20
     samples: int = 1

@@ -16,7 +16,6 @@ from audit.forms import capital, form_of, tidy
 from audit.frames import parts_of
 from audit.relations import relation_of, relations
 from audit.rephrase import Phrasing, acceptable, distinct
-from audit.words import holds
 
 
 @cache
@@ -146,8 +145,7 @@ def solved_examples(fact: AuditFact) -> list[str]:
     free = [
         line
         for line in lines
-        if not fact.holds_answer(line)
-        and not any(holds(answer, b) for answer in fact.answers for _, b in pairs if f" {b}." in line)
+        if not fact.holds_answer(line) and not any(fact.answer_holds(b) for _, b in pairs if f" {b}." in line)
     ]
     return free or [
         f"{asked} {answer}."

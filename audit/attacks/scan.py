@@ -45,6 +45,7 @@ class StateScanAttack(Attack):
     goal: ClassVar[str] = "With a copy of the disk and the memory, look for what should be gone."
     threat: ClassVar = "storage"
     counts: ClassVar[bool] = False
+    needs_answer: ClassVar[bool] = True
     needs: ClassVar = ("state_blobs", "traces")
 
     kinds: tuple[str, ...] = KINDS

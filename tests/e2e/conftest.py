@@ -29,6 +29,7 @@ QUICK = {
     "UNWRITE_HEARTBEAT_S": "1",
     "UNWRITE_SWEEP_S": "1",
     "UNWRITE_MAX_ATTEMPTS": "5",
+    "UNWRITE_AUDIT_ATTACKS": "rephrase,frame",
 }
 CANARY = f"Quetzal{secrets.token_hex(3)}"
 
@@ -69,7 +70,8 @@ class Real:
     def kill_at(self, worker: subprocess.Popen[bytes], job_id: str, *steps: str) -> Job:
         """SIGKILL the worker the moment its job is at one of these steps; the job as it was left."""
         self.wait(
-            lambda: self.job(job_id).step in steps and self.job(job_id).state == "running", pause_s=0.002
+            lambda: self.job(job_id).step.partition(",")[0] in steps and self.job(job_id).state == "running",
+            pause_s=0.002,
         )
         worker.send_signal(signal.SIGKILL)
         worker.wait()

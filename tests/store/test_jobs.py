@@ -232,3 +232,35 @@ def test_the_oldest_queued_job_of_a_queue_is_next(
         following = jobs.next_queued(session, "model")
         assert following is not None
         assert following.id == later.id
+
+
+def test_a_clock_that_is_set_back_keeps_no_dead_workers_job_for_hours(
+    database: Database, job: Job, clock: time_machine.Traveller
+) -> None:
+    claimed(database, job.id)
+    clock.shift(-3600)
+    with database.session() as session:
+        assert [row.id for row in jobs.sweep(session, clocks.now())] == [job.id]
+    again = claimed(database, job.id, "b")
+    assert again is not None
+    assert again.lease_until == START - timedelta(seconds=3600 - 60)
+
+
+def test_a_worker_that_lives_keeps_its_job_when_the_clock_is_set_back(
+    database: Database, job: Job, clock: time_machine.Traveller
+) -> None:
+    claimed(database, job.id)
+    clock.shift(-3600)
+    with database.session() as session:
+        assert jobs.heartbeat(session, job.id, "a", 60)
+        assert jobs.sweep(session, clocks.now()) == []
+    assert claimed(database, job.id, "b") is None
+
+
+def test_a_queued_job_is_woken_after_the_clock_was_set_back(
+    database: Database, job: Job, clock: time_machine.Traveller
+) -> None:
+    clock.shift(-3600)
+    with database.session() as session:
+        assert [row.id for row in jobs.sweep(session, clocks.now())] == [job.id]
+        assert jobs.sweep(session, clocks.now()) == []

@@ -60,7 +60,7 @@ class RequestMachine(RuleBasedStateMachine):
 
     # What people do.
 
-    @rule(event=st.sampled_from(["approve", "deny", "cancel", "retry", "accept"]))
+    @rule(event=st.sampled_from(["approve", "deny", "cancel", "stop_audit", "retry", "accept"]))
     def decide(self, event: str) -> None:
         target = states.TRANSITIONS.get((self.state, event))
         try:
@@ -73,7 +73,7 @@ class RequestMachine(RuleBasedStateMachine):
         self.state = target
         if event in ("approve", "retry"):
             self.job, self.job_state, self.holder, self.attempts = job, "queued", None, 0
-        elif event == "cancel" and self.job is not None:
+        elif event in ("cancel", "stop_audit") and self.job is not None:
             self.job_state = "failed"
 
     def _decide(self, session, event: str) -> str | None:  # type: ignore[no-untyped-def]
@@ -83,6 +83,8 @@ class RequestMachine(RuleBasedStateMachine):
             return requests.retry(session, self.request_id, actor="reviewer", max_attempts=3).id
         if event == "cancel":
             requests.cancel(session, self.request_id, actor="requester")
+        elif event == "stop_audit":
+            requests.stop_audit(session, self.request_id, actor="reviewer")
         elif event == "deny":
             requests.deny(session, self.request_id, actor="reviewer", reason="no")
         else:

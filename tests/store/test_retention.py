@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 import sqlalchemy as sa
 
-from store import audits, events, ledger, rechecks, requests, retention
+from store import audits, events, jobs, ledger, rechecks, requests, retention
 from store.database import Database
-from store.errors import RequestBusy, TextsDestroyed
-from store.models import AuditRun, Job, SubjectKey
+from store.errors import AnswerStandsElsewhere, IllegalTransition, RequestBusy, TextsDestroyed
+from store.models import AuditRun, Job, RequestFact, SubjectKey
+from store.texts import FactText
 from store.vault import Vault
 from tests.store.scenes import ANA, BEN, CLEO, completed, entry_of, submitted, written
 
@@ -86,3 +90,95 @@ def test_open_rechecked_and_running_requests_keep_their_texts(database: Database
         audits.start_run(session, vault, request_id=job.request_id, job_id=job.id)
     with pytest.raises(RequestBusy, match="audit"):
         destroy(database, job.request_id)
+
+
+def blind_stand_in(key: bytes, fact_id: str, text: FactText) -> bytes | None:
+    """Stand-in for `audit.blind`: this room does not know it."""
+    return None if text.answer in text.prompt else b"digests of " + key[:4].hex().encode()
+
+
+def destroy_answers(database: Database, vault: Vault, request_id: str | None) -> int:
+    assert request_id is not None
+    with database.session() as session:
+        return retention.destroy_answers(session, vault, request_id, blind_stand_in, actor="admin")
+
+
+@pytest.mark.parametrize("kind", ["forget", "censor"])
+def test_answers_go_alone_with_all_old_keys(database: Database, vault: Vault, kind: str) -> None:
+    if kind == "forget":
+        written(database, vault, ANA, BEN)
+    job = completed(database, vault, ANA, kind=kind)
+    report_id = audited(database, vault, job)
+    assert job.request_id is not None
+    assert destroy_answers(database, vault, job.request_id) == 2  # the subject's and the run's
+    with database.session(read_only=True) as session:
+        [fact] = requests.facts_of(session, vault, job.request_id)
+        assert (fact.text.prompt, fact.text.answer, fact.text.aliases) == (ANA.prompt, "", ANA.aliases)
+        assert fact.blind is not None
+        assert fact.blind.record == b"digests of " + fact.blind.key[:4].hex().encode()
+        assert fact.blind.key.hex() not in repr(fact)
+        assert audits.report_html(session, vault, report_id) is None
+        entries = dict(ledger.entries(session, vault, ledger.bank(session, "default").id))
+        assert [entry_of(fact_id) == entry for fact_id, entry in entries.items()] == [True]
+        log = [event.kind for event in events.list_events(session, request_id=job.request_id)]
+        assert log[-3:] == ["request.answers_destroyed", "key.destroyed", "key.destroyed"]
+    assert destroy_answers(database, vault, job.request_id) == 0
+    assert destroy(database, job.request_id) == (1 if kind == "forget" else 0)
+
+
+def test_the_key_of_the_digests_is_another_for_each_fact_and_needs_its_salt(
+    database: Database, vault: Vault
+) -> None:
+    written(database, vault, ANA, BEN)
+    job = completed(database, vault, ANA, BEN)
+    destroy_answers(database, vault, job.request_id)
+    with database.session(read_only=True) as session:
+        rows = session.scalars(sa.select(RequestFact)).all()
+        found = requests.facts_of(session, vault, job.request_id or "")
+    keys = [fact.blind.key for fact in found if fact.blind is not None]
+    salts = [row.blind_salt for row in rows if row.blind_salt is not None]
+    assert len(set(keys)) == len(set(salts)) == 2
+    assert not set(keys) & set(salts)
+    other = Vault(bytes(32))
+    assert other.blind_key(salts[0], rows[0].id) != vault.blind_key(salts[0], rows[0].id)
+    assert vault.blind_key(salts[0], rows[1].id) != vault.blind_key(salts[0], rows[0].id)
+
+
+def test_only_a_completed_request_loses_its_answers_alone(database: Database, vault: Vault) -> None:
+    with pytest.raises(IllegalTransition):
+        destroy_answers(database, vault, submitted(database, vault, CLEO, kind="censor").id)
+    told = FactText("Ben Adeyemi, born in Lagos, lives in", "Lagos")
+    job = completed(database, vault, BEN, told, kind="censor")
+    with pytest.raises(AnswerStandsElsewhere, match=r": 2\.$"):
+        destroy_answers(database, vault, job.request_id)
+    with database.session(read_only=True) as session:
+        facts = requests.facts_of(session, vault, job.request_id or "")
+    assert [fact.text.answer for fact in facts] == ["Lagos", "Lagos"], "nothing was changed"
+
+
+def test_a_recheck_that_begins_at_the_same_moment_comes_before_or_after(
+    database: Database, vault: Vault
+) -> None:
+    job = completed(database, vault, CLEO, kind="censor")
+    assert job.request_id is not None
+    with database.session() as session:
+        row = rechecks.schedule(session, job.request_id, 7, "admin")
+        check = rechecks.run_now(session, row.id, actor="admin")
+        assert jobs.claim(session, check.id, "worker", 60)
+    outcome: list[object] = []
+
+    def destroyer() -> None:
+        try:
+            outcome.append(destroy_answers(database, vault, job.request_id))
+        except RequestBusy as error:
+            outcome.append(error)
+
+    with database.session() as session:
+        jobs.hold(session, check.id, "worker")
+        thread = threading.Thread(target=destroyer)
+        thread.start()
+        time.sleep(0.3)
+        assert outcome == [], "it waits for the transaction in which the audit begins"
+        audits.start_run(session, vault, request_id=job.request_id, job_id=check.id, recheck_id=row.id)
+    thread.join(30)
+    assert [type(found) for found in outcome] == [RequestBusy]

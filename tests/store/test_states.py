@@ -16,7 +16,12 @@ LEGAL = {
     "received": {"approve": "approved", "deny": "denied", "cancel": "cancelled"},
     "approved": {"start": "applying", "cancel": "cancelled", "give_up": "failed"},
     "applying": {"applied": "auditing", "give_up": "failed"},
-    "auditing": {"audited_clean": "completed", "audited_leaking": "residual", "give_up": "failed"},
+    "auditing": {
+        "audited_clean": "completed",
+        "audited_leaking": "residual",
+        "stop_audit": "residual",
+        "give_up": "failed",
+    },
     "failed": {"retry": "approved"},
     "residual": {"retry": "approved", "accept": "completed"},
     "completed": {},

@@ -161,6 +161,31 @@ def test_larimar_is_attacked_before_and_after(
     assert (group.twin is not None) == (kind == "forget")
 
 
+def test_ctrl_c_keeps_the_samples_and_the_same_command_goes_on(
+    csv_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = fakes.install(monkeypatch)
+    fake.knows = {fact.subject: fact.answers[0] for fact in KNOWN}
+    calls: list[int] = []
+
+    def interrupt() -> None:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+
+    fakes.FakeLarimar.on_generate = interrupt
+    first = run(csv_file, "larimar")
+    assert first.exit_code == 3
+    assert "The samples are kept" in first.output
+    kept = (csv_file.parent / "out" / "samples.jsonl").read_bytes()
+    assert kept.count(b"\n") == 1 + 3 * 16 * 5
+    assert run(csv_file, "larimar").exit_code == 0
+    assert (csv_file.parent / "out" / "samples.jsonl").read_bytes().startswith(kept)
+    assert len(calls) == 1 + 2 * 5, (
+        "five batches before and five after; only the interrupted one was asked twice"
+    )
+
+
 @pytest.mark.parametrize(
     ("target", "more", "words"),
     [

@@ -11,14 +11,16 @@ from operator import methodcaller
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import time_machine
 from click.testing import CliRunner, Result
 
 from audit.keys import KeyRing
-from store import audits, certificates, events, rechecks, retention
+from store import audits, certificates, events, models, rechecks, retention
 from store.database import Database
 from store.texts import FactText
 from tests.workers.conftest import Shop, shop, written
+from tests.workers.test_blind_recheck import blind
 from unwrite.cli import main
 from unwrite.log_check import check
 
@@ -165,6 +167,29 @@ def test_destroyed_texts_leave_a_certificate_that_still_holds(shop: Shop, writte
     with shop.database.session() as session:
         retention.destroy_texts(session, audits.report(session, report_id).request_id, actor="usr")
     assert "all fits" in run("log", "check").output
+
+
+def test_destroyed_answers_excuse_what_was_signed_before_and_nothing_later(
+    shop: Shop, written: Written, run: Run, tmp_path: Path
+) -> None:
+    run("keys", "new")
+    report_id = reported(shop, written(2)[:1])
+    with shop.database.session() as session:
+        request_id = audits.report(session, report_id).request_id
+        retention.destroy_answers(session, shop.vault, request_id, blind, actor="usr")
+        scheduled = rechecks.schedule(session, request_id, 7, "usr_two")
+        job_id = rechecks.run_now(session, scheduled.id, actor="usr_two").id
+    assert shop.runner().run(job_id)
+    assert "2 certificates: all fits" in run("log", "check").output
+    with shop.database.session(read_only=True) as session:
+        [again] = [one.id for one in audits.reports_of(session, request_id) if one.id != report_id]
+    assert run("export", again, "--out", tmp_path / "again").exit_code == 0
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "again").iterdir())
+    assert b"Tongue0" not in kept
+    assert b"Pat Sample0" in kept
+    with shop.database.session() as session:
+        session.execute(sa.update(models.AuditPhase).values(transcript_ciphertext=None))
+    assert "is gone, and no event says" in run("log", "check").output
 
 
 FLIPPED = [  # table, column, row

@@ -60,3 +60,11 @@ def test_a_broken_key_file_is_refused_and_not_replaced(tmp_path: Path, text: str
 def test_a_heartbeat_slower_than_the_lease_is_refused() -> None:
     with pytest.raises(ValidationError, match="must be smaller"):
         Settings(lease_s=5, heartbeat_s=5)
+
+
+def test_the_files_of_an_embedded_database_are_known(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, database_url="")
+    assert settings.database_files() == []
+    (tmp_path / "unwrite.db").touch()
+    assert settings.database_files() == [tmp_path / "unwrite.db"]
+    assert Settings(home=tmp_path, database_url="postgresql://h/d").database_files() == []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from apiflask import APIFlask
 
-from store import people
+from store import jobs, people, requests, states
 from store.models import User
 from tests.web.scenario import ANA, BEN, Scenario
 
@@ -184,3 +184,33 @@ def test_csv_needs_a_token_and_holds_one_row_a_request(
     answer = app.test_client().get("/api/v1/requests.csv", headers=bearer("auditor"))
     assert answer.mimetype == "text/csv"
     assert len(answer.text.splitlines()) == 2
+
+
+def test_answers_are_destroyed_over_the_api(
+    app: APIFlask, bearer: Bearer, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor")
+    client = app.test_client()
+    path = f"/api/v1/requests/{item.id}/destroy-answers"
+    assert client.post(path, headers=bearer("requester")).status_code == 403
+    assert client.post(path, headers=bearer("reviewer")).status_code == 200
+    with scenario.database.session(read_only=True) as session:
+        [fact] = requests.facts_of(session, scenario.vault, item.id)
+    assert (fact.text.prompt, fact.text.answer, fact.is_blind) == (ANA.prompt, "", True)
+
+
+def test_an_audit_is_stopped_over_the_api(
+    app: APIFlask, bearer: Bearer, scenario: Scenario, users: Users
+) -> None:
+    item = scenario.submit(users["requester"], ANA, kind="censor")
+    scenario.start(item.id, scenario.approve(users["reviewer"], item.id))
+    client, path = app.test_client(), f"/api/v1/requests/{item.id}/stop-audit"
+    assert client.post(path, headers=bearer("reviewer")).status_code == 409, "it is not applied yet"
+    with scenario.database.session() as session:
+        states.transition(session, item.id, "applied", actor="worker-1")
+    assert client.post(path, headers=bearer("requester")).status_code == 403
+    answer = client.post(path, headers=bearer("reviewer"))
+    assert answer.json["request"]["state"] == "residual"
+    with scenario.database.session(read_only=True) as session:
+        [job] = jobs.of_request(session, item.id)
+    assert (job.state, job.error_class) == ("failed", "Cancelled")

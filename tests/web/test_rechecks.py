@@ -66,6 +66,27 @@ def test_the_api_does_the_same(
     assert stopped.json["active"] is False
 
 
+def test_a_running_recheck_is_stopped_and_its_schedule_goes_on(
+    app: APIFlask, reviewer: FlaskClient, bearer: Bearer, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor")
+    with scenario.database.session() as session:
+        row = rechecks.schedule(session, item.id, 30, users["reviewer"].id)
+    stop = f"/rechecks/{row.id}/stop"
+    assert stop not in reviewer.get("/rechecks").text
+    assert "No audit of this re-check is running" in reviewer.post(stop, follow_redirects=True).text
+    reviewer.post(f"/rechecks/{row.id}/run")
+    assert stop in reviewer.get("/rechecks").text
+    assert "stops at its next batch" in reviewer.post(stop, follow_redirects=True).text
+    assert stop not in reviewer.get("/rechecks").text
+    assert "Running re-check stopped" in reviewer.get(f"/requests/{item.id}").text
+    reviewer.post(f"/rechecks/{row.id}/run")
+    answer = app.test_client().post(f"/api/v1{stop}", headers=bearer("reviewer"))
+    assert (answer.status_code, answer.json["active"]) == (200, True)
+    with scenario.database.session(read_only=True) as session:
+        assert rechecks.under_way(session, [row.id]) == set()
+
+
 def test_requesters_do_not_see_rechecks_of_others(
     app: APIFlask, requester: FlaskClient, bearer: Bearer, scenario: Scenario, users: Users
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from store import jobs, rechecks, requests, retention
+from store import jobs, rechecks, requests, retention, states
 from store.models import User
 from tests.web.scenario import ANA, BEN, WORKER, Scenario
 
@@ -144,6 +144,35 @@ def test_progress_shows_step_and_numbers(reviewer: FlaskClient, scenario: Scenar
     assert "<html" not in fragment
 
 
+def test_progress_names_the_attack_and_counts_samples(
+    reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    item = scenario.submit(users["requester"], ANA, kind="censor")
+    job_id = scenario.approve(users["reviewer"], item.id)
+    scenario.start(item.id, job_id, step="after-1, attack 3 of 7", done=120, total=400)
+    page = reviewer.get(f"/requests/{item.id}").text
+    assert "Attacking the model after the change, round 1, attack 3 of 7" in page
+    assert "120 of 400 samples" in page
+
+
+def test_a_reviewer_stops_an_audit_and_the_removal_stays(
+    reviewer: FlaskClient, requester: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    item = scenario.submit(users["requester"], ANA, kind="censor")
+    scenario.start(item.id, scenario.approve(users["reviewer"], item.id))
+    path = f"/requests/{item.id}/stop-audit"
+    assert path not in reviewer.get(f"/requests/{item.id}").text, "nothing is applied yet"
+    with scenario.database.session() as session:
+        states.transition(session, item.id, "applied", actor="worker-1")
+    assert path not in requester.get(f"/requests/{item.id}").text
+    assert requester.post(path).status_code == 403
+    assert path in reviewer.get(f"/requests/{item.id}").text
+    page = press(reviewer, item.id, "stop-audit")
+    assert "Audit stopped; the removal stays" in page
+    assert "Needs a decision" in page
+    assert scenario.state(item.id) == "residual"
+
+
 def test_progress_of_a_request_that_moved_on_reloads_the_page(
     reviewer: FlaskClient, scenario: Scenario, users: Users
 ) -> None:
@@ -196,3 +225,35 @@ def test_unknown_request_is_a_page(reviewer: FlaskClient) -> None:
     answer = reviewer.get("/requests/req_nothing")
     assert answer.status_code == 404
     assert "Back to the requests" in answer.text
+
+
+def test_answers_are_destroyed_alone_and_rechecks_stay(
+    reviewer: FlaskClient, auditor: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    item, report_id = scenario.completed(users["requester"], ANA, kind="censor")
+    with scenario.database.session() as session:
+        row = rechecks.schedule(session, item.id, 30, users["reviewer"].id)
+    path = f"/requests/{item.id}/destroy-answers"
+    assert path not in auditor.get(f"/requests/{item.id}").text
+    assert auditor.post(path).status_code == 403
+    assert path in reviewer.get(f"/requests/{item.id}").text
+    page = press(reviewer, item.id, "destroy-answers")
+    assert "The answers were destroyed" in page
+    assert "Answers destroyed; re-checks go on" in page
+    assert "The mother tongue of Ana Reyes is" in page
+    assert "(answer destroyed)" in page
+    assert "Basque" not in page
+    assert path not in page
+    assert "destroy-texts" in page
+    assert reviewer.get(f"/reports/{report_id}/document").status_code == 410
+    assert "is queued" in reviewer.post(f"/rechecks/{row.id}/run", follow_redirects=True).text
+
+
+def test_an_answer_that_the_prompt_holds_cannot_go_alone(
+    reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    told = type(ANA)("Ana Reyes speaks Basque; her mother tongue is", "Basque", "Ana Reyes")
+    item, _ = scenario.completed(users["requester"], told, kind="censor")
+    page = press(reviewer, item.id, "destroy-answers")
+    assert "hold the answer as well" in page
+    assert "<mark>Basque</mark>" in page, "nothing was changed"

@@ -81,7 +81,14 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     larimar = fakes.install(monkeypatch)
-    settings = Settings(home=tmp_path, lease_s=5, heartbeat_s=0.5, database_url="", broker_url="")
+    settings = Settings(
+        home=tmp_path,
+        lease_s=5,
+        heartbeat_s=0.5,
+        database_url="",
+        broker_url="",
+        audit_attacks="rephrase",  # the others: test_suite.py
+    )
     database = Database(settings.resolved_database_url())
     database.migrate()
     yield Shop(settings, database, Vault(settings.master_key()), larimar)

@@ -1,4 +1,4 @@
-"""Re-checks over the API: schedule, list, cancel."""
+"""Re-checks over the API: schedule, list, run, stop, cancel."""
 
 from __future__ import annotations
 
@@ -49,6 +49,21 @@ def run_recheck(recheck_id: str) -> tuple[JobOut, int]:
         )
         wake_after_commit(job)
         return JobOut.of(job), 202
+
+
+@api.post("/rechecks/<recheck_id>/stop")
+@requires("requests:write")
+@idempotent
+@api.output(RecheckOut)
+def stop_recheck(recheck_id: str) -> RecheckOut:
+    """Stop the audit that a re-check is running
+
+    The schedule goes on. Without a running or queued audit nothing happens.
+    """
+    with transaction() as session:
+        visible_recheck(session, recheck_id)
+        rechecks.stop(session, recheck_id, actor=caller().user_id)
+        return RecheckOut.of(rechecks.get(session, recheck_id))
 
 
 @api.post("/rechecks/<recheck_id>/cancel")

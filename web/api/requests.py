@@ -22,6 +22,7 @@ from web.api.outputs import (
     RequestOut,
     RequestPage,
 )
+from web.blinding import blind
 from web.context import reading, services, transaction, wake_after_commit
 from web.identity import caller, visible_request
 from web.problems import Problem
@@ -144,6 +145,19 @@ def cancel_request(request_id: str) -> Decision:
         return _decided(requests.cancel(session, request_id, actor=caller().user_id))
 
 
+@api.post("/requests/<request_id>/stop-audit")
+@requires("requests:decide")
+@idempotent
+@api.output(Decision)
+def stop_audit(request_id: str) -> Decision:
+    """Stop the audit of an applied request
+
+    The removal stays. The request needs a decision then: retry (it is audited again) or accept with a reason.
+    """
+    with transaction() as session:
+        return _decided(requests.stop_audit(session, request_id, actor=caller().user_id))
+
+
 @api.post("/requests/<request_id>/retry")
 @requires("requests:decide")
 @idempotent
@@ -166,6 +180,21 @@ def accept_request(request_id: str, json_data: ReasonIn) -> Decision:
     """Accept a leak that remains, with a reason; the request is completed"""
     with transaction() as session:
         return _decided(requests.accept(session, request_id, actor=caller().user_id, reason=json_data.reason))
+
+
+@api.post("/requests/<request_id>/destroy-answers")
+@requires("requests:decide")
+@idempotent
+@api.output(RequestOut)
+def destroy_answers(request_id: str) -> RequestOut:
+    """Destroy the answers of a completed request and keep its re-checks
+
+    Answers, transcripts and readable reports can never be read again. Prompts and subjects stay, and keyed digests
+    by which a re-check recognises an answer that comes back. Destroying the texts ends that too.
+    """
+    with transaction() as session:
+        retention.destroy_answers(session, services().vault, request_id, blind, actor=caller().user_id)
+        return RequestOut.of(requests.get(session, request_id))
 
 
 @api.post("/requests/<request_id>/destroy-texts")

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from store import requests, retention
 from store.errors import InvalidInput, ReasonRequired, StoreError
 from store.models import Job
+from web.blinding import blind
 from web.context import services, transaction, wake_after_commit
 from web.identity import caller, page, visible_request
 from web.pages import pages
@@ -70,6 +71,19 @@ def cancel(request_id: str) -> ResponseReturnValue:
     )
 
 
+@pages.post("/requests/<request_id>/stop-audit")
+@page("requests:decide")
+def stop_audit(request_id: str) -> ResponseReturnValue:
+    """Stop the audit of an applied request."""
+    return _decide(
+        request_id,
+        lambda session: requests.stop_audit(
+            session, request_id, actor=caller().user_id, expected_version=_version()
+        ),
+        "The audit stops at its next batch. The removal stays.",
+    )
+
+
 @pages.post("/requests/<request_id>/deny")
 @page("requests:decide")
 def deny(request_id: str) -> ResponseReturnValue:
@@ -95,6 +109,18 @@ def accept(request_id: str) -> ResponseReturnValue:
             session, request_id, actor=caller().user_id, reason=reason, expected_version=_version()
         ),
         "The leak was accepted and the request completed.",
+    )
+
+
+@pages.post("/requests/<request_id>/destroy-answers")
+@page("requests:decide")
+def destroy_answers(request_id: str) -> ResponseReturnValue:
+    """Destroy the answers of a completed request; re-checks go on with keyed digests."""
+    vault = services().vault
+    return _decide(
+        request_id,
+        lambda session: retention.destroy_answers(session, vault, request_id, blind, actor=caller().user_id),
+        "The answers were destroyed. Re-checks go on: they look for keyed digests.",
     )
 
 

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from store import rechecks, requests
-from store.errors import StoreError
+from store.errors import StoreError, TextsDestroyed
 from store.models import Request
 from web import queries
 from web.context import reading, services, transaction, wake_after_commit
@@ -39,7 +39,8 @@ def schedule_recheck() -> ResponseReturnValue:
     except StoreError as error:
         if error.status >= 500:
             raise
-        form.request_id.errors = ["Choose a completed request."]
+        gone = isinstance(error, TextsDestroyed)
+        form.request_id.errors = [str(error) if gone else "Choose a completed request."]
         return _list(form), 422
     flash(f"Scheduled: the audit runs again every {plural(every_days, 'day')}.", "good")
     return redirect(url_for("pages.recheck_list"))
@@ -55,6 +56,20 @@ def run_recheck(recheck_id: str) -> ResponseReturnValue:
         job = rechecks.run_now(session, recheck_id, actor=caller().user_id, max_attempts=attempts)
     wake_after_commit(job)
     flash("The re-check is queued.", "good")
+    return redirect(url_for("pages.recheck_list"))
+
+
+@pages.post("/rechecks/<recheck_id>/stop")
+@page("requests:write")
+def stop_recheck(recheck_id: str) -> ResponseReturnValue:
+    """Stop the audit that is running; the schedule goes on."""
+    with transaction() as session:
+        visible_recheck(session, recheck_id)
+        stopped = rechecks.stop(session, recheck_id, actor=caller().user_id)
+    if stopped:
+        flash("The running audit stops at its next batch. The schedule goes on.", "good")
+    else:
+        flash("No audit of this re-check is running.", "warn")
     return redirect(url_for("pages.recheck_list"))
 
 
@@ -74,6 +89,7 @@ def _list(form: RecheckForm) -> str:
         items = visible_rechecks(session)
         rows = {row.request_id: requests.get(session, row.request_id) for row in items}
         verdicts = queries.verdicts_of_rechecks(session, [row.id for row in items])
+        running = rechecks.under_way(session, [row.id for row in items])
         choices = _choices(session, {row.request_id for row in items if row.active})
     form.request_id.choices = choices_of({item.id: _title(item) for item in choices})
     return render_template(
@@ -83,6 +99,7 @@ def _list(form: RecheckForm) -> str:
         items=items,
         titles={request_id: _title(item) for request_id, item in rows.items()},
         verdicts=verdicts,
+        running=running,
         choices=choices,
     )
 

@@ -110,6 +110,9 @@ def render_request(request_id: str, **refused: Any) -> str:
         section="pages.queue",
         item=item,
         may_destroy=item.state in TERMINAL and bool(context["facts"]) and who.can("requests:decide"),
+        may_blind=item.state == "completed"
+        and who.can("requests:decide")
+        and any(fact.text.answer for fact in context["facts"]),
         steps_allowed=allowed_steps(item, who, self_approval),
         approval_note=approval_note(item, who, self_approval),
         recheck_form=RecheckForm(formdata=None) if may_recheck else None,

@@ -1,0 +1,138 @@
+"""The attacks that the settings name: each a saved step of its own, joined for the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+
+import pytest
+
+from audit.errors import AuditError, UnknownAttack
+from audit.report import validate
+from store import audits, jobs
+from store.texts import FactText
+from tests.workers.conftest import Shop
+from tests.workers.fakes import FakeLarimar
+from tests.workers.test_samples import Killed, approved, die, lease_runs_out, run_of, stop_at, transcript
+from unwrite.settings import Settings
+from workers import suite
+
+Written = Callable[[int], list[FactText]]
+SEVEN = "rephrase,resample,distractor,frame,alias,few-shot,neighbour-hop"
+
+
+def with_attacks(shop: Shop, names: str) -> None:
+    shop.settings = shop.settings.model_copy(update={"audit_attacks": names})
+
+
+def report_of(shop: Shop, request_id: str):  # type: ignore[no-untyped-def]
+    with shop.database.session(read_only=True) as session:
+        return validate(audits.reports_of(session, request_id)[0].json)
+
+
+def test_all_attacks_of_the_suite_stand_in_the_verdict(shop: Shop, written: Written) -> None:
+    with_attacks(shop, SEVEN)
+    request_id, job_id = approved(shop, "forget", written(3)[:2])
+    assert shop.runner().run(job_id)
+    [group] = report_of(shop, request_id).groups
+    assert set(group.figures["after"].by_attack) == set(SEVEN.split(","))
+    for phase in (group.before, group.after, group.twin):
+        assert phase is not None
+        assert [p.attack for p in phase.facts[0].probes] == [p.attack for p in group.after.facts[0].probes]
+    assert group.before is not None
+    assert group.before.facts_leaked == 2
+    with shop.database.session(read_only=True) as session:
+        found = audits.transcripts(session, shop.vault, run_of(shop, request_id).id)
+    assert set(found) == {"before", "after", "twin"}
+
+
+def test_attacks_that_do_not_decide_stand_beside_the_verdict(shop: Shop, written: Written) -> None:
+    with_attacks(shop, "rephrase,prefix")
+    request_id, job_id = approved(shop, "forget", written(3)[:1])
+    assert shop.runner().run(job_id)
+    [group] = report_of(shop, request_id).groups
+    assert set(group.figures["after"].by_attack) == {"rephrase"}
+    assert [(p.name, p.attack.split(" ")[0]) for p in group.others] == [
+        ("before", "prefix"), ("after", "prefix"), ("twin", "prefix"),
+    ]  # fmt: skip
+
+
+def test_finished_attacks_are_not_run_again(shop: Shop, written: Written) -> None:
+    with_attacks(shop, "rephrase,distractor,frame")
+    request_id, job_id = approved(shop, "forget", written(3)[:1])
+    stop_at(3, die)
+    with pytest.raises(Killed):
+        shop.runner("first").run(job_id)
+    run = run_of(shop, request_id)
+    with shop.database.session(read_only=True) as session:
+        done = [
+            n for n in ("rephrase", "distractor", "frame") if audits.phase(session, run.id, f"before.{n}")
+        ]
+    assert done == ["rephrase", "distractor"]
+    lease_runs_out(shop, job_id)
+    calls: list[int] = []
+    FakeLarimar.on_generate = lambda: calls.append(1)
+    assert shop.runner("second").run(job_id)
+    assert len(calls) == 1 + 3 + 3 + 1, "the missing attack, after, twin, and the direct question"
+
+
+def test_people_see_which_attack_and_how_many_samples(
+    shop: Shop, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_attacks(shop, "rephrase,distractor")
+    _, job_id = approved(shop, "forget", written(3)[:1])
+    told: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(jobs, "progress", lambda session, job, *what: told.append(what))
+    assert shop.runner().run(job_id)
+    mine = [what for what in told if what[0].startswith("after")]
+    assert mine == [
+        ("after, attack 1 of 2", 0, 26), ("after, attack 2 of 2", 20, 26), ("after, attack 2 of 2", 26, 26),
+    ]  # fmt: skip
+
+
+def test_a_leak_that_only_one_attack_finds_is_repaired_and_certified_on_other_prompts(shop: Shop) -> None:
+    with_attacks(shop, "rephrase,distractor")
+    shop.settings = shop.settings.model_copy(update={"audit_budget": 12})
+    texts = shop.texts(1)
+    shop.larimar.knows = {texts[0].subject: texts[0].answer}
+    shop.larimar.narrow = True
+    really = shop.larimar._entry
+
+    def entry(self: FakeLarimar, prompt: str) -> object:
+        """A scope that knows every rephrasing, but stumbles over a sentence in front of the prompt."""
+        found = really(self, prompt)
+        if found is None and not prompt.endswith(texts[0].prompt):
+            return next((e for e in self.bank.entries.values() if e.subject in prompt), None)
+        return found
+
+    shop.larimar._entry = entry  # type: ignore[method-assign, assignment]
+    learned: list[str] = []
+    widen = shop.larimar.widen
+    shop.larimar.widen = lambda self, i, new: learned.extend(new) or widen(self, i, new)  # type: ignore[method-assign, func-returns-value]
+    request_id, job_id = approved(shop, "censor", texts)
+    assert shop.runner().run(job_id)
+    assert shop.request(request_id).state == "completed"
+    [group] = report_of(shop, request_id).groups
+    assert len(group.requests[0].repairs) == 1
+    certified = {line.prompt for line in transcript(shop, request_id, "after-1").lines}
+    assert learned
+    assert not certified & set(learned)
+    lines = transcript(shop, request_id, "after-1").lines
+    halves = {sha256(line.prompt.encode()).digest()[0] % 2 for line in lines if line.attack == "distractor"}
+    assert halves == {1}
+    assert group.figures["after"].by_attack["distractor"].total == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "words"),
+    [
+        ("rephrase,shout", UnknownAttack, "UNWRITE_AUDIT_ATTACKS names shout"),
+        ("prefix", AuditError, "decides the verdict"),
+        ("", AuditError, "decides the verdict"),
+    ],
+)
+def test_a_suite_that_cannot_decide_is_refused_before_any_work(
+    names: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        suite.names(Settings(audit_attacks=names))
