@@ -13,11 +13,11 @@ from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING
 
+from audit import repair
 from audit.attacks import ProbeSet, RephraseAttack, make_probes
 from audit.detect import ExactDetector
 from audit.facts import AuditFact
 from audit.neighbours import neighbour_prompts, same_subject_prompts
-from audit.rephrase import TemplateRephraser
 from audit.results import NeighbourResult, PhaseName, PhaseResult
 from audit.run import run_phase
 from audit.target import Sampling
@@ -28,7 +28,6 @@ from workers.targets import MemoryTarget
 if TYPE_CHECKING:
     from larimar import Larimar
 
-REPAIR_PHRASINGS = 8
 NEIGHBOURS = 6
 SAME_SUBJECT = 4
 RETAINED = 5
@@ -88,19 +87,15 @@ class Audit:
 
     def _certify(self, number: int) -> RephraseAttack:
         settings = self.case.context.settings
-        return RephraseAttack(
-            TemplateRephraser("certify"),
-            phrasings=settings.audit_phrasings,
-            samples=settings.audit_samples,
-            exclude=self._used_before(number),
-        )
+        used = self._used_before(number)
+        return repair.certify_attack(settings.audit_phrasings, settings.audit_samples, exclude=used)
 
     def _used_before(self, number: int) -> tuple[str, ...]:
         """Every phrasing of earlier rounds, whether it certified or repaired."""
         facts = self.case.audit_facts
-        earlier = [self.probes(done) for done in range(number)]
-        repairs = [self._probes(facts, self._repair, "repair", done + 1) for done in range(number)]
-        return tuple(probe.prompt for made in (*earlier, *repairs) for probe in made.probes)
+        return repair.used_before(
+            number, self.probes, lambda done: self._probes(facts, self._repair, "repair", done)
+        )
 
     def _probes(
         self, facts: Sequence[AuditFact], attack: RephraseAttack, purpose: str, number: int
@@ -110,8 +105,7 @@ class Audit:
 
     @property
     def _repair(self) -> RephraseAttack:
-        samples = self.case.context.settings.audit_samples
-        return RephraseAttack(TemplateRephraser("repair"), phrasings=REPAIR_PHRASINGS, samples=samples)
+        return repair.repair_attack(self.case.context.settings.audit_samples)
 
 
 def neighbours(case: Case, model: Larimar, *, name: str = "neighbours") -> NeighbourResult:
