@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve test lint bench-counterfact bench-zsre bench-rephrase bench-retention bench-decoding bench-scope bench-tombstones bench-capacity bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-second-family bench-summary train clean
+.PHONY: help venv demo serve test lint bench-counterfact bench-zsre bench-rephrase bench-retention bench-decoding bench-scope bench-tombstones bench-capacity bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-second-family bench-attacks bench-repair bench-audit bench-summary train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -70,6 +70,15 @@ bench-memory: $(READY)  ## banks of 1,000 to 1,000,000 facts (ARGS="--data DIR",
 
 bench-second-family: $(READY)  ## Gemma 3 as the decoder (optional packages, see docs/training.md)
 	$(BIN)/python -m benchmarks.second_family $(ARGS)
+
+bench-attacks: $(READY)  ## which attack is strongest: base decoder, naive, shipped and repaired censor
+	$(BIN)/python -m benchmarks.attacks $(ARGS)
+
+bench-repair: $(READY)  ## leaks of repaired censors in unseen words, leak@k, price (ARGS="--pararel DIR --rephraser DIR")
+	$(BIN)/python -m benchmarks.repair $(ARGS)
+
+bench-audit: $(READY)  ## seconds of an audit, where they go and how they grow
+	$(BIN)/python -m benchmarks.audit_speed $(ARGS)
 
 bench-summary: $(READY)  ## docs/benchmarks.md from benchmarks/results
 	$(BIN)/python -m benchmarks.summary
