@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from audit.run import run_phase
 from audit.target import Sampling
 from audit.words import texts
 from benchmarks import audit_speed, phrasings
+from benchmarks import repair as repair_bench
 from benchmarks.attacks import BASE, CENSOR, Bench, rows, table
 from benchmarks.datasets import DATA
 from benchmarks.known import Known, candidates, known_facts, model_fact, neighbour_prompts, same_subject
@@ -225,3 +227,21 @@ def test_time_is_told_by_seam(tiny_checkpoint: Path) -> None:
 def test_bars_are_drawn(tmp_path: Path) -> None:
     bars(tmp_path / "b.png", ["x", "y"], {"a": [(1, 2), (3, 4)]}, title="t", x="%")
     assert (tmp_path / "b.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_whole_repair_bench_writes_rows_curves_and_pictures(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repair_bench, "known_facts", partial(known_facts, least=0.0))
+    monkeypatch.setattr(repair_bench, "DEEP_SAMPLES", 1)
+    options = ("--facts", "2", "--deep", "1", "--max-tokens", "4", "--checkpoint", str(tiny_checkpoint))
+    monkeypatch.setattr("sys.argv", ["repair", *options, "--results", str(tmp_path)])
+    repair_bench.main()
+    result = json.loads((tmp_path / "repair.json").read_text())
+    assert set(result["sources"]) == {"templates", "counterfact", "few-shot", "together"}
+    assert set(result["sources"]["together"]) == {"base decoder", "censor", "repaired censor"}
+    assert {name.split(", ")[1] for name in result["curves"]} == {"neighbours", "same subject"}
+    assert result["price"]["neighbours"]["prompts"] > 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "repair.json", "repair_leak_at_k.png", "repair_threshold.png",
+    }  # fmt: skip
