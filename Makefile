@@ -77,6 +77,15 @@ bench-memory: $(READY)  ## banks of 1,000 to 1,000,000 facts (ARGS="--data DIR",
 bench-second-family: $(READY)  ## Gemma 3 as the decoder (optional packages, see docs/training.md)
 	$(BIN)/python -m benchmarks.second_family $(ARGS)
 
+bench-attacks: $(READY)  ## which attack is strongest: base decoder, naive, shipped and repaired censor
+	$(BIN)/python -m benchmarks.attacks $(ARGS)
+
+bench-repair: $(READY)  ## leaks of repaired censors in unseen words, leak@k, price (ARGS="--pararel DIR --rephraser DIR")
+	$(BIN)/python -m benchmarks.repair $(ARGS)
+
+bench-audit: $(READY)  ## seconds of an audit, where they go and how they grow
+	$(BIN)/python -m benchmarks.audit_speed $(ARGS)
+
 bench-summary: $(READY)  ## docs/benchmarks.md from benchmarks/results
 	$(BIN)/python -m benchmarks.summary
 

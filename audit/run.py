@@ -21,17 +21,17 @@ from audit.results import FactResult, PhaseName, PhaseResult, ProbeResult
 from audit.target import Sampling, Target
 from audit.transcript import WITHHELD, Transcript, TranscriptLine
 
-BATCH = 16  # prompts a call; fixed, because a target's random numbers may depend on it
+BATCH = 16  # prompts a call; fixed, because a target's random numbers may depend on it (a target may name its own)
 Progress = Callable[[int, int], None]
 
 
-def _batches(probes: Sequence[Probe]) -> Iterator[tuple[int, Sequence[Probe]]]:
-    """Slices of at most BATCH probes that share a temperature, with the place of their first."""
+def _batches(probes: Sequence[Probe], most: int) -> Iterator[tuple[int, Sequence[Probe]]]:
+    """Slices of at most `most` probes that share a temperature, with the place of their first."""
     start = 0
     for _, alike in groupby(probes, key=lambda probe: probe.temperature):
         size = sum(1 for _ in alike)
-        for at in range(start, start + size, BATCH):
-            yield at, probes[at : min(at + BATCH, start + size)]
+        for at in range(start, start + size, most):
+            yield at, probes[at : min(at + most, start + size)]
         start += size
 
 
@@ -125,7 +125,7 @@ def _sampled(
     """The lines of all batches: read back where the journal has them, asked where not."""
     journal.begin(phase.header())
     total = len(phase.probes.probes)
-    for start, batch in _batches(phase.probes.probes):
+    for start, batch in _batches(phase.probes.probes, getattr(phase.target, "batch", BATCH)):
         kept = journal.replay(len(batch) * phase.probes.samples)
         if kept is not None:
             yield from (TranscriptLine(**line) for line in kept)

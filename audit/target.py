@@ -10,7 +10,10 @@ from audit.results import Record
 
 
 class Target(Protocol):
-    """A model under attack. `name` is printed in the report."""
+    """A model under attack. `name` is printed in the report.
+
+    A target may have an attribute `batch`, the number of prompts that it likes to be asked in one call.
+    """
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ import matplotlib as mpl
 import numpy as np
 
 from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
+from benchmarks.threshold import chances, points
 from larimar import Fact, Larimar
 from larimar.names import folded
 
@@ -120,21 +121,9 @@ def curve(model: Larimar, known: Sequence[Known], samples: int) -> list[tuple[fl
     asking = [p for k in known for p in k.asking[1:]]
     said = iter(model.base.generate(asking, samples=samples, max_tokens=10))
     told = [[any(tells(o, k.fact.answer) for o in next(said)) for _ in k.asking[1:]] for k in known]
-    chances = iter(_chances(model, asking))
-    pairs = [[(next(chances), t) for t in each] for each in told]
-    others = np.array(_chances(model, [p for k in known for p in k.others]))
-    points = []
-    for threshold in [0.0001, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.99]:
-        leaked = [any(t and chance < threshold for chance, t in each) for each in pairs]
-        inside = 100 * float((others >= threshold).mean())
-        points.append((threshold, round(100 * float(np.mean(leaked)), 2), round(inside, 2)))
-    return points
-
-
-def _chances(model: Larimar, prompts: Sequence[str]) -> list[float]:
-    """The highest probability of any fact for each prompt."""
-    hits = model.weights.detector.scores(prompts, model.bank.index)
-    return [max((hit.probability for hit in each), default=0.0) for each in hits]
+    found = iter(chances(model, asking))
+    pairs = [[(next(found), t) for t in each] for each in told]
+    return points(pairs, chances(model, [p for k in known for p in k.others]))
 
 
 def draw(points: Sequence[tuple[float, float, float]], path: Path) -> None:
@@ -201,14 +190,14 @@ def main() -> None:
             results[name], _ = measure(model, known, base_others, arguments.samples)
             journal.append([{"name": name, "figures": results[name]}])
         print(name, json.dumps(results[name]), flush=True)
-    points = curve(model, known, arguments.samples)
+    drawn = curve(model, known, arguments.samples)
     result = {
         "benchmark": "Censoring facts that the base decoder knows",
         **settings,
         "settings": results,
-        "curve": points,
+        "curve": drawn,
     }
-    draw(points, arguments.results / "tombstones.png")
+    draw(drawn, arguments.results / "tombstones.png")
     write_result(
         "tombstones", result, rows=rows(results), command="make bench-tombstones", directory=arguments.results
     )

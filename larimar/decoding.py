@@ -113,6 +113,11 @@ class Decoder:
         self._embedding = model.get_input_embeddings()
         self._start = list(tokenizer("").input_ids)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._embedding.weight.device
+
     def query(self, text: str, condition: Condition | None = None) -> Query:
         """Token ids of a prompt, after the tokenizer's own start token if it has one and no prefix holds it."""
         ids = self.tokenizer(text, add_special_tokens=False).input_ids

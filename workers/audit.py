@@ -15,12 +15,13 @@ from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING
 
+from audit import repair
 from audit.attacks import Attack, ProbeSet, RephraseAttack, make_probes
 from audit.blind import BlindDetector
 from audit.detect import Detector, ExactDetector
 from audit.facts import AuditFact
 from audit.neighbours import neighbour_prompts, same_subject_prompts
-from audit.rephrase import Rephraser, TemplateRephraser
+from audit.rephrase import Rephraser
 from audit.results import NeighbourResult, PhaseName, PhaseResult
 from audit.run import run_phase
 from audit.target import Sampling
@@ -34,7 +35,6 @@ from workers.targets import MemoryTarget
 if TYPE_CHECKING:
     from larimar import Larimar
 
-REPAIR_PHRASINGS = 8
 NEIGHBOURS = 6
 SAME_SUBJECT = 4
 RETAINED = 5
@@ -140,19 +140,19 @@ class Audit:
 
     def _certify(self, number: int) -> RephraseAttack:
         settings = self.case.context.settings
-        return RephraseAttack(
-            self._source,
-            phrasings=settings.audit_phrasings,
-            samples=settings.audit_samples,
+        return repair.certify_attack(
+            settings.audit_phrasings,
+            settings.audit_samples,
+            source=self._source,
             exclude=self._used_before(number),
         )
 
     def _used_before(self, number: int) -> tuple[str, ...]:
         """Every phrasing of earlier rounds, whether it certified or repaired."""
         facts = self.case.audit_facts
-        earlier = [self.probes(done) for done in range(number)]
-        repairs = [self._probes(facts, self._repair, "repair", done + 1) for done in range(number)]
-        return tuple(probe.prompt for made in (*earlier, *repairs) for probe in made.probes)
+        return repair.used_before(
+            number, self.probes, lambda done: self._probes(facts, self._repair, "repair", done)
+        )
 
     def _probes(self, facts: Sequence[AuditFact], attack: Attack, purpose: str, number: int) -> ProbeSet:
         seed = self.case.seed(purpose, number)
@@ -160,8 +160,7 @@ class Audit:
 
     @property
     def _repair(self) -> RephraseAttack:
-        samples = self.case.context.settings.audit_samples
-        return RephraseAttack(TemplateRephraser("repair"), phrasings=REPAIR_PHRASINGS, samples=samples)
+        return repair.repair_attack(self.case.context.settings.audit_samples)
 
 
 def half_of(made: ProbeSet, half: int) -> ProbeSet:

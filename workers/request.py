@@ -9,10 +9,11 @@ behind, and whoever claims the job next goes on from there; the request complete
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.orm import Session
 
+from audit import repair
 from audit.keys import KeyRing
 from audit.report import RepairRound, Report
 from audit.results import PhaseResult
@@ -108,20 +109,19 @@ def _certify(case: Case, audit: Audit, before: PhaseResult, change: Change) -> F
 
 def _repair(case: Case, audit: Audit) -> list[RepairRound]:
     """Attack; widen the scope by repair phrasings that get through; attack afresh, up to the limit."""
-    rounds: list[RepairRound] = []
-    for number in range(1, case.context.settings.repair_rounds + 1):
-        after = audit.attack("after", served(case), number=number - 1)
-        leaking = [fact.fact_id for fact in after.facts if fact.outcome == "leaked"]
-        if not leaking:
-            break
+
+    def certify(number: int) -> PhaseResult:
+        return audit.attack("after", served(case), number=number)
+
+    def mend(number: int, leaking: Sequence[str]) -> RepairRound | None:
         if case.saved(f"repair-{number}") is None:
             phrasings = audit.leaking_phrasings(served(case), leaking, number)
             if not phrasings:
-                break
+                return None
             widen(case, number, phrasings)
-        done = case.saved(f"repair-{number}") or {}
-        rounds.append(RepairRound(round=number, **done))
-    return rounds
+        return RepairRound(round=number, **(case.saved(f"repair-{number}") or {}))
+
+    return repair.rounds(case.context.settings.repair_rounds, certify, mend)
 
 
 def _attack_and_compare(

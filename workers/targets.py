@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from audit.facts import AuditFact
+from audit.run import BATCH
 
 if TYPE_CHECKING:
     from larimar import Larimar
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 MIN_TOKENS = 4
 """The model may not end an output before: silence is no evidence, so the attack does not accept it."""
+GPU_BATCH = 128
+"""Prompts a call on a GPU, whose time goes into starting its kernels; the decoder splits them as it needs."""
 _PIECE, _OVERLAP = 1 << 22, 1 << 12
 By = Literal["level", "rise"]
 
@@ -32,6 +35,11 @@ class MemoryTarget:
     pause: Callable[[], None] = lambda: None
     files: Sequence[Path] = ()
     fact_ids: Sequence[str] = ()
+
+    @property
+    def batch(self) -> int:
+        """See `audit.target.Target`."""
+        return _batch(self.model.weights.base)
 
     def sample(
         self,
@@ -100,6 +108,11 @@ class DecoderTarget:
 
         return cls(f"causal LM {spec}", Decoder(*load_decoder(spec, device=device)))
 
+    @property
+    def batch(self) -> int:
+        """See `audit.target.Target`."""
+        return _batch(self.decoder)
+
     def sample(
         self,
         prompts: Sequence[str],
@@ -131,6 +144,11 @@ class DecoderTarget:
         from larimar.layers import first_token
 
         return first_token(self.decoder, answer)
+
+
+def _batch(decoder: Decoder) -> int:
+    """How many prompts to ask side by side on the decoder's device."""
+    return GPU_BATCH if decoder.device.type == "cuda" else BATCH
 
 
 def _pieces(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -60,8 +60,21 @@ class ScopeMembershipAttack(Attack):
     def ask(
         self, target: Target, asked: Sequence[tuple[Probe, AuditFact]], sampling: Sampling, seed: int
     ) -> list[list[str]]:
-        """What the stranger concludes about each fact, with the likeness of the replies."""
-        return [[self._conclude(target, fact, sampling, seed)] for _, fact in asked]
+        """What the stranger concludes about each fact, with the likeness of the replies; all asked in one call."""
+        groups = [
+            [fact.prompt, *neighbour_prompts(fact, 4 * self.decoys, seed)[: self.decoys]] for _, fact in asked
+        ]
+        replies = iter(
+            target.sample(
+                [prompt for group in groups for prompt in group],
+                samples=self.draws,
+                max_tokens=sampling.max_tokens,
+                temperature=sampling.temperature,
+                top_k=sampling.top_k,
+                seed=seed,
+            )
+        )
+        return [[_conclusion([likeness(next(replies)) for _ in group])] for group in groups]
 
     def judge(self, detector: Detector, fact: AuditFact, probe: Probe, output: str) -> Outcome:
         """Leaked when the fact was told apart."""
@@ -71,19 +84,12 @@ class ScopeMembershipAttack(Attack):
         """Two replies to each prompt, as many decoys as the budget allows."""
         return type(self)(decoys=max(1, budget // self.draws - 1), draws=self.draws)
 
-    def _conclude(self, target: Target, fact: AuditFact, sampling: Sampling, seed: int) -> str:
-        decoys = neighbour_prompts(fact, 4 * self.decoys, seed)[: self.decoys]
-        replies = target.sample(
-            [fact.prompt, *decoys],
-            samples=self.draws,
-            max_tokens=sampling.max_tokens,
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            seed=seed,
-        )
-        own, *others = (likeness(said) for said in replies)
-        told = all(own > other for other in others)
-        return f"{STANDS_OUT if told else BLENDS_IN}: {own:.2f}, decoys at most {max(others):.2f}"
+
+def _conclusion(found: Sequence[float]) -> str:
+    """What the likenesses tell: the fact's own stands first, the decoys' behind it."""
+    own, *others = found
+    told = all(own > other for other in others)
+    return f"{STANDS_OUT if told else BLENDS_IN}: {own:.2f}, decoys at most {max(others):.2f}"
 
 
 def likeness(replies: Sequence[str]) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -40,7 +41,7 @@ class RephraseAttack(Attack):
 
     def phrase(self, fact: AuditFact, seed: int) -> tuple[list[Phrasing], bool]:
         """Return fresh, acceptable phrasings of the fact's prompt, and whether the rephraser failed."""
-        used = {texts(text) for text in self.exclude}
+        used = self._used
         wanted = self.phrasings + len(used)
         failed = False
         try:
@@ -52,6 +53,11 @@ class RephraseAttack(Attack):
         guarded = fact.with_subject()
         fresh = (p for p in distinct(made) if acceptable(guarded, p.text) and texts(p.text) not in used)
         return list(islice(fresh, self.phrasings)), failed
+
+    @cached_property
+    def _used(self) -> frozenset[tuple[str, ...]]:
+        """The words of what is not asked again; read once, not once a fact."""
+        return frozenset(texts(text) for text in self.exclude)
 
     def parameters(self) -> dict[str, Any]:
         """Budget and the name of the source; a source that is a model cannot be rebuilt from its name."""
