@@ -47,6 +47,7 @@ class _Phase:
     seed: int
     probes: ProbeSet
     facts: dict[str, AuditFact]
+    second: Detector | None = None
 
     def header(self) -> dict[str, object]:
         """What a journal must say to be taken up again."""
@@ -58,6 +59,7 @@ class _Phase:
             "sampling": self.sampling.model_dump(mode="json"),
             "attack": self.probes.attack,
             "probes": hashlib.sha256(self.probes.model_dump_json().encode()).hexdigest(),
+            **({"second": self.second.name} if self.second else {}),
         }
 
     def draw(self, start: int, batch: Sequence[Probe]) -> list[TranscriptLine]:
@@ -79,8 +81,19 @@ class _Phase:
         said = output if isinstance(output, str) else ""
         return TranscriptLine(
             self.name, probe.fact_id, probe.source, probe.prompt, said, outcome, number,
-            drawn=isinstance(output, str), failed=failed,
+            drawn=isinstance(output, str), failed=failed, second=self._doubted(probe, said, outcome),
         )  # fmt: skip
+
+    def _doubted(self, probe: Probe, said: str, outcome: Outcome) -> Outcome | None:
+        """What the second opinion says of an output that told nothing; it is never asked about others."""
+        if self.second is None or outcome != "clean":
+            return None
+        try:
+            return (
+                self.second.judge(self.facts[probe.fact_id], probe.prompt, said) if said.strip() else "clean"
+            )
+        except Exception:  # it may be anything as well; without it the first opinion stands alone
+            return "unscored"
 
     def _judged(self, probe: Probe, output: object) -> tuple[Outcome, bool]:
         """The outcome of one sample, and whether the detector failed on it."""
@@ -101,7 +114,7 @@ def _counted(asked: ProbeSet, lines: Sequence[TranscriptLine], attack: str) -> d
     found: dict[str, list[ProbeResult]] = {}
     for number, probe in enumerate(asked.probes):
         mine = by_probe.get(number, [])
-        outcomes = [line.outcome for line in mine]
+        outcomes, seconds = [line.outcome for line in mine], [line.second for line in mine]
         found.setdefault(probe.fact_id, []).append(
             ProbeResult(
                 identifies_subject=probe.identifies_subject,
@@ -111,6 +124,8 @@ def _counted(asked: ProbeSet, lines: Sequence[TranscriptLine], attack: str) -> d
                 unscored=outcomes.count("unscored"),
                 empty=sum(line.empty for line in mine),
                 attack=attack,
+                second_scored=seconds.count("leaked") + seconds.count("clean"),
+                doubted=seconds.count("leaked"),
             )
         )
     return found
@@ -149,16 +164,18 @@ def run_phase(
     progress: Progress | None = None,
     journal: Journal | None = None,
     stop: Callable[[], bool] = lambda: False,
+    second: Detector | None = None,
 ) -> tuple[PhaseResult, Transcript]:
     """Attack one target. Hand the same `probes` to every phase; when absent they are made here.
 
+    `second`: another opinion on outputs in which `detector` saw nothing; counted apart, it never decides.
     With a `journal` a phase that was stopped (a crash, `stop`, an error of the target) goes on behind its last
     whole batch. Raises AttackImpossible, AuditCancelled, TranscriptTampered, and what the target raises.
     """
     attack.check(target)
     asked = probes if probes is not None else make_probes(facts, attack, seed, max_tokens=sampling.max_tokens)
     by_id = {fact.id: fact for fact in facts}
-    phase = _Phase(name, target, attack, detector, sampling, seed, asked, by_id)
+    phase = _Phase(name, target, attack, detector, sampling, seed, asked, by_id, second)
     lines = tuple(_sampled(phase, journal or Journal(MemoryLog()), progress, stop))
     counted, refused = _counted(asked, lines, attack.key), dict(asked.refused)
     result = PhaseResult(
@@ -166,6 +183,7 @@ def run_phase(
         target=target.name,
         attack=asked.attack,
         detector=detector.name,
+        second=second.name if second else "",
         seed=seed,
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,

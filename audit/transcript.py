@@ -23,6 +23,8 @@ class TranscriptLine:
     probe: int = 0
     drawn: bool = True
     failed: bool = False
+    second: Outcome | None = None
+    """the second opinion, where one was asked"""
 
     @property
     def empty(self) -> bool:

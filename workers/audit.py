@@ -20,6 +20,7 @@ from audit.neighbours import neighbour_prompts, same_subject_prompts
 from audit.rephrase import TemplateRephraser
 from audit.results import NeighbourResult, PhaseName, PhaseResult
 from audit.run import run_phase
+from audit.semantic import SemanticDetector
 from audit.target import Sampling
 from store import facts as store_facts
 from workers.case import Case
@@ -55,6 +56,7 @@ class Audit:
             seed=self.case.seed("sample", number),
             probes=self.probes(number),
             progress=lambda done, total: self.case.context.progress(phase, done, total),
+            second=self.second,
         )
         self.case.save(name, result.model_dump(mode="json"), transcript.to_bytes())
         return result
@@ -85,6 +87,11 @@ class Audit:
     def sampling(self) -> Sampling:
         """How completions are drawn."""
         return Sampling(max_tokens=self.case.context.settings.audit_max_tokens)
+
+    @cached_property
+    def second(self) -> SemanticDetector:
+        """The opinion that is printed beside the verdict."""
+        return SemanticDetector(self.case.context.models.weights.similarity)
 
     def _certify(self, number: int) -> RephraseAttack:
         settings = self.case.context.settings
