@@ -6,25 +6,24 @@ A real web server on a real database; no worker runs: the test itself moves the 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
 from store import jobs, people
 from store.database import Database
 from store.vault import Vault
+from tests.e2e.chromium import browser  # noqa: F401 - a fixture
 from tests.web.scenario import ANA, PASSWORD, Scenario
 from unwrite.settings import Settings
 from web import create_app
 from web.security import limiter
 
-CHROMIUM = Path("/usr/bin/chromium")
 REPORT = b"<!doctype html><title>r</title><h1>Audit report</h1><script>document.title='ran'</script>"
 PATHS = (
     "/requests?view=all",
@@ -38,19 +37,6 @@ PATHS = (
 UNNAMED = """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a')]
     .filter(e => !(e.labels?.length || e.textContent.trim() || e.ariaLabel)).map(e => e.outerHTML)"""
 Visit = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        if os.environ.get("UNWRITE_REQUIRE_SERVICES") == "1":
-            pytest.fail("Chromium is required: apt-get install chromium")
-        pytest.skip("no /usr/bin/chromium; apt-get install chromium")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu"]
-        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
-        yield running
-        running.close()
 
 
 @pytest.fixture
@@ -79,7 +65,7 @@ def address(scenario: Scenario, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(browser: Browser, address: str) -> Iterator[Visit]:
+def visit(browser: Browser, address: str) -> Iterator[Visit]:  # noqa: F811
     """A page in a fresh context, signed in as a role; script errors and refused policies fail the test."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
