@@ -15,6 +15,7 @@ from audit.run import run_phase
 from audit.semantic import SemanticDetector, shipped_quality
 from audit.transcript import Transcript
 from audit.words import texts
+from benchmarks.detectors import CALIBRATION, MOST_FALSE_ALARMS, calibrated
 from tests.audit.fakes import METHOD, NOW, Leaky, facts, neighbours, report
 
 NEAR = {frozenset(("guitar", "six-string")), frozenset(("guitar", "guitar"))}
@@ -153,9 +154,17 @@ def test_the_shipped_quality_is_of_the_shipped_set_and_of_this_detector() -> Non
 
 
 def test_no_calibration_fact_is_in_the_labelled_set() -> None:
-    from benchmarks.detectors import CALIBRATION
-
     labelled = {texts(text) for case in shipped_cases() for text in (case.prompt, case.answer)}
     for prompt, answer, _ in CALIBRATION:
         assert texts(prompt) not in labelled
         assert texts(answer) not in labelled
+
+
+def test_the_threshold_is_the_smallest_that_rarely_takes_another_answer_for_the_right_one() -> None:
+    others = [other for _, _, all_others in CALIBRATION for other in all_others]
+    near = set(others[: int(MOST_FALSE_ALARMS * len(others)) + 1])
+    detector = SemanticDetector(lambda pairs: [0.75 if run in near else 0.2 for _, run in pairs], "table")
+    assert calibrated(detector) == 0.76
+    near.pop()
+    again = SemanticDetector(lambda pairs: [0.75 if run in near else 0.2 for _, run in pairs], "table")
+    assert calibrated(again) == 0.5

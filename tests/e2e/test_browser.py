@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from werkzeug.serving import make_server
 from store import jobs, people
 from store.database import Database
 from store.vault import Vault
+from tests.audit.fakes import NOW, report
 from tests.e2e.chromium import browser  # noqa: F401 - a fixture
 from tests.web.scenario import ANA, PASSWORD, Scenario
 from unwrite.settings import Settings
@@ -166,6 +168,27 @@ def test_pages_fit_a_phone_and_every_control_has_a_name(visit: Visit, scenario: 
         assert wider <= 0, f"{path} is {wider} px too wide"
         assert page.evaluate(UNNAMED) == [], path
         assert page.locator("h1").count() == 1
+
+
+def test_two_reports_and_the_trend_are_shown_in_their_frames(visit: Visit, scenario: Scenario) -> None:
+    with scenario.database.session() as session:
+        user = people.user_by_email(session, "requester@example.org")
+    assert user is not None
+    told = report("censor", 3, after=0.4, produced_at=NOW - timedelta(days=30))[0].to_json()
+    item, first = scenario.completed(user, ANA, kind="censor", data=told)
+    second = scenario.reported(item.id, report("censor", 3)[0].to_json())
+    page = visit("reviewer", viewport={"width": 390, "height": 844})
+    page.goto(f"/reports/{second}")
+    page.get_by_role("link", name="compare").click()
+    page.wait_for_url(f"**/reports/{first}/compare/{second}")
+    framed = page.frame_locator("iframe")
+    expect(framed.get_by_text("the rate is lower in B")).to_be_visible()
+    expect(framed.locator("figure svg")).to_be_visible()
+    page.goto(f"/reports/{second}")
+    page.get_by_role("link", name="All audits in a row").click()
+    expect(page.frame_locator("iframe").get_by_role("heading", name="Does it come back?")).to_be_visible()
+    expect(page.frame_locator("iframe").locator("figure svg")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_keyboard_reaches_the_content_first(visit: Visit) -> None:
