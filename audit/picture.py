@@ -122,9 +122,7 @@ def _curve(axes: Axes, phase: str, curve: Sequence[float]) -> None:
 
 def trend(key: str, title: str, points: Sequence[TrendPoint], threshold: float) -> str:
     """What each look saw, its own bound, and the bound that holds at all looks together."""
-    places = range(len(points))
-    uppers, anytime = [point.upper for point in points], [point.anytime for point in points]
-    highest = 1.1 * max([threshold, *uppers, *anytime])
+    highest = 1.1 * max([threshold, *(max(point.upper, point.anytime) for point in points)])
     top = next((nice for nice in NICE if nice >= highest), 1.0)
 
     def draw(figure: Figure) -> None:
@@ -136,17 +134,30 @@ def trend(key: str, title: str, points: Sequence[TrendPoint], threshold: float) 
         _keep_inside(axes)
         axes.grid(axis="y", color=COLOURS["line"], linewidth=1)
         axes.axhline(threshold, color=COLOURS["ink"], linewidth=1.2, dashes=(4, 3))
-        axes.vlines(places, 0, uppers, color=COLOURS["twin"], linewidth=7, alpha=0.45, clip_on=False)
-        axes.plot(places, anytime, color=COLOURS["after"], linewidth=2.5, clip_on=False, zorder=4)
-        for place, point in enumerate(points):
-            _mark(axes, "after", place, point.anytime)
-            _mark(axes, "before", place, point.rate)
-        for place, (phase, word) in enumerate(
-            (("before", "told"), ("twin", "bound, this audit"), ("after", "all audits"))
+        _looks(axes, points)
+        for phase, word, x in (
+            ("before", "told", 0),
+            ("twin", "bound, this audit", 66),
+            ("after", "all audits", 232),
         ):
-            _legend(axes, phase, word, (0, 66, 232)[place])
+            _legend(axes, phase, word, x)
 
     return picture(key, title, _describe_trend(points), (WIDTH, 222), draw)
+
+
+def _looks(axes: Axes, points: Sequence[TrendPoint]) -> None:
+    """The marks of the trend, smaller where there are many; the line begins anew where counting does."""
+    small = min(1.0, max(0.3, 16 / len(points)))
+    places, anytime = range(len(points)), [point.anytime for point in points]
+    uppers = [point.upper for point in points]
+    axes.vlines(places, 0, uppers, color=COLOURS["twin"], linewidth=7 * small, alpha=0.45, clip_on=False)
+    starts = sorted({0, *(place for place in places if points[place].look.anew)})
+    for start, end in zip(starts, [*starts[1:], len(points)], strict=True):
+        line = anytime[start:end]
+        axes.plot(range(start, end), line, color=COLOURS["after"], linewidth=2.5, clip_on=False, zorder=4)
+    for place, point in enumerate(points):
+        _mark(axes, "after", place, point.anytime, small)
+        _mark(axes, "before", place, point.rate, small)
 
 
 def _describe_trend(points: Sequence[TrendPoint]) -> str:
@@ -175,11 +186,11 @@ def _keep_inside(axes: Axes) -> None:
     labels[0].set_horizontalalignment("left")
 
 
-def _mark(axes: Axes, phase: str, x: float, y: float) -> None:
-    size = {"before": 11, "after": 10.5, "twin": 10}[phase]
+def _mark(axes: Axes, phase: str, x: float, y: float, scale: float = 1.0) -> None:
+    size = scale * {"before": 11, "after": 10.5, "twin": 10}[phase]
     axes.plot(
         [x], [y], MARKS[phase], color=COLOURS[phase], markersize=size, markeredgecolor=COLOURS["sheet"],
-        markeredgewidth=1.5, clip_on=False, zorder=5,
+        markeredgewidth=1.5 * scale, clip_on=False, zorder=5,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from random import Random
 
@@ -181,3 +181,14 @@ def report(
         history=history,
     )
     return made, known
+
+
+def looks(*counts: tuple[int, int], anew: tuple[int, ...] = ()) -> list[Look]:
+    """One look a day, with (leaked, attempts) of each; `anew`: where the model was repaired."""
+    return [
+        Look(
+            at=NOW + timedelta(days=place), verdict="pass", leaked=leaked, attempts=attempts,
+            phrasings_leaked=min(1, leaked), phrasings=attempts // 5, anew=place in anew,
+        )
+        for place, (leaked, attempts) in enumerate(counts)
+    ]  # fmt: skip

@@ -10,24 +10,13 @@ import pytest
 
 from audit.eprocess import anytime_upper, log_wealth
 from audit.report import RepairRound, pool, validate
-from audit.schema import Look
 from audit.statistics import clopper_pearson_upper
 from audit.trend import look_of, to_json, trend
 from audit.trend_page import render, sentence
 from audit.verdict import Policy
-from tests.audit.fakes import NOW, report
+from tests.audit.fakes import NOW, looks, report
 from tests.audit.golden_files import rechecked
 from tests.audit.markup import assert_self_contained
-
-
-def looks(*counts: tuple[int, int], anew: tuple[int, ...] = ()) -> list[Look]:
-    return [
-        Look(
-            at=NOW + timedelta(days=place), verdict="pass", leaked=leaked, attempts=attempts,
-            phrasings_leaked=min(1, leaked), phrasings=attempts // 5, anew=place in anew,
-        )
-        for place, (leaked, attempts) in enumerate(counts)
-    ]  # fmt: skip
 
 
 def test_each_look_has_its_own_bound_and_the_bound_of_all_so_far() -> None:

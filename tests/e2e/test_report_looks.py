@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize
 
+from audit.trend import trend
 from audit.trend_page import render
-from tests.audit.fakes import report
+from tests.audit.fakes import looks, report
 from tests.audit.golden_files import golden, rechecked
 from tests.e2e.chromium import browser  # noqa: F401 - a fixture
 
 DESK: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SCREENS = {"desk": DESK, "phone": PHONE}
-PAGES = ("forget", "censor", "pool", "recheck", "comparison", "trend")
-PICTURES = {"forget": 2, "censor": 2, "pool": 4, "recheck": 3, "comparison": 1, "trend": 1}
+PAGES = ("forget", "censor", "pool", "recheck", "comparison", "trend", "daily")
+PICTURES = {"forget": 2, "censor": 2, "pool": 4, "recheck": 3, "comparison": 1, "trend": 1, "daily": 1}
 
 # What sticks out of the window, or is cut off inside of it.
 TOO_WIDE = """() => [...document.querySelectorAll('main *')]
@@ -71,6 +72,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pages = {name: golden()[f"{name}.html"] for name in ("forget", "pool", "recheck", "comparison")}
     pages["censor"] = censor.to_html({fact.id: fact for fact in facts})
     pages["trend"] = render(rechecked().groups[0].trend, rechecked().policy)
+    daily = [(day % 3 // 2, 20) for day in range(60)]
+    pages["daily"] = render(trend(looks(*daily, anew=(30,)), 0.95), rechecked().policy)
     for name, data in pages.items():
         (made / f"{name}.html").write_bytes(data)
     return made
