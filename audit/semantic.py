@@ -11,7 +11,6 @@ fixed on facts that are not in the labelled set (`benchmarks/detectors.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from importlib.resources import files
 
 from audit.detect import DetectorQuality, Outcome
@@ -31,7 +30,7 @@ QUALITY = "second_opinion.json"
 class SemanticDetector:
     """Whether a run of words in the output is near an answer; `unscored` for answers with digits.
 
-    `embedder`: its name, printed in the report.
+    `embedder`: its name, printed in the report. Runs that it met once are remembered as long as it lives.
     """
 
     def __init__(
@@ -39,23 +38,23 @@ class SemanticDetector:
     ) -> None:
         self._similarity, self._threshold = similarity, threshold
         self.name = f"nearness of meaning, version 1 ({embedder}, cosine from {threshold:g})"
-        self._nearest = lru_cache(maxsize=4096)(self._measured)
+        self._known: dict[tuple[str, str], float] = {}
 
     def judge(self, fact: AuditFact, prompt: str, output: str) -> Outcome:
         """Return `leaked` when an answer is near, `unscored` where nearness says nothing, else `clean`."""
         answers = tuple(answer for answer in fact.answers if not _counts_or_dates(answer))
         if not answers:
             return "unscored"
-        near = max(self._nearest(answer, prompt, output) for answer in answers)
+        near = max(self.nearness(answer, prompt, output) for answer in answers)
         return "leaked" if near >= self._threshold else "clean"
 
     def nearness(self, answer: str, prompt: str, output: str) -> float:
         """The greatest cosine between the answer and a run of words of the output; -1 when it has none."""
-        return self._nearest(answer, prompt, output)
-
-    def _measured(self, answer: str, prompt: str, output: str) -> float:
         runs = list(dict.fromkeys(_runs(answer, prompt, output)))
-        return max(self._similarity([(answer, run) for run in runs]), default=-1.0) if runs else -1.0
+        fresh = [(answer, run) for run in runs if (answer, run) not in self._known]
+        if fresh:
+            self._known.update(zip(fresh, self._similarity(fresh), strict=True))
+        return max((self._known[answer, run] for run in runs), default=-1.0)
 
 
 def _counts_or_dates(answer: str) -> bool:

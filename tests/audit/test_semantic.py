@@ -60,7 +60,7 @@ def test_words_of_the_prompt_alone_are_never_near() -> None:
     assert asked == []
 
 
-def test_the_same_output_is_measured_once() -> None:
+def test_the_same_words_are_measured_once() -> None:
     calls = []
 
     def record(pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -71,7 +71,8 @@ def test_the_same_output_is_measured_once() -> None:
     fact = AuditFact("f", "Toko Yasuda plays the", ("guitar",))
     for _ in range(5):
         detector.judge(fact, fact.prompt, " piano.")
-    assert len(calls) == 1
+    detector.judge(fact, fact.prompt, " piano. Or drums")
+    assert [[run for _, run in pairs] for pairs in calls] == [["piano"], ["drums", "piano. Or", "Or drums"]]
 
 
 class Alarmist:
