@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve test lint bench-counterfact bench-zsre bench-rephrase bench-retention bench-decoding bench-scope bench-tombstones bench-detectors bench-capacity bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-second-family bench-summary train clean
+.PHONY: help venv demo serve test lint bench-counterfact bench-zsre bench-rephrase bench-retention bench-decoding bench-scope bench-tombstones bench-detectors bench-capacity bench-batch bench-sequential bench-forgetting bench-noise bench-long-context bench-memory bench-second-family bench-tofu bench-summary train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -67,6 +67,9 @@ bench-tombstones: $(READY)  ## leaks of censored facts, output check on and off 
 
 bench-detectors: $(READY)  ## detectors of the audit on labelled outputs (ARGS="--ship" renews what reports print)
 	$(BIN)/python -m benchmarks.detectors $(ARGS)
+
+bench-tofu: $(READY)  ## TOFU: forget quality, utility, extraction strength after exact removal (ARGS=--quick)
+	$(BIN)/python -m benchmarks.tofu $(ARGS)
 
 bench-memory: $(READY)  ## banks of 1,000 to 1,000,000 facts (ARGS="--data DIR", --sizes 1000 for one)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.memory_scale $(ARGS)

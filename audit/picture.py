@@ -151,7 +151,7 @@ def _looks(axes: Axes, points: Sequence[TrendPoint]) -> None:
     places, anytime = range(len(points)), [point.anytime for point in points]
     uppers = [point.upper for point in points]
     axes.vlines(places, 0, uppers, color=COLOURS["twin"], linewidth=7 * small, alpha=0.45, clip_on=False)
-    starts = sorted({0, *(place for place in places if points[place].look.anew)})
+    starts = [place for place in places if points[place].anew]
     for start, end in zip(starts, [*starts[1:], len(points)], strict=True):
         line = anytime[start:end]
         axes.plot(range(start, end), line, color=COLOURS["after"], linewidth=2.5, clip_on=False, zorder=4)

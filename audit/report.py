@@ -143,7 +143,7 @@ def _group(
     )
     present = {name: phase for name, phase in phases.items() if phase is not None}
     history = requests[0].history if len(requests) == 1 else ()
-    this = look(at, verdict.value, kind, after, twin, anew=bool(requests[0].repairs))
+    this = look(at, verdict.value, kind, after, twin, repaired=bool(requests[0].repairs))
     return Group(
         kind=kind,
         requests=requests,

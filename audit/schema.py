@@ -84,7 +84,7 @@ class Method(Record):
 class Look(Record):
     """What one audit of a request counted: attempts beyond guesses, and phrasings with at least one of them.
 
-    `anew`: the model was changed (repaired) between the look before and this one, so that counting begins anew.
+    `repaired`: the model was changed between the look before and this one.
     """
 
     at: datetime
@@ -93,16 +93,20 @@ class Look(Record):
     attempts: int = Field(ge=0)
     phrasings_leaked: int = Field(ge=0)
     phrasings: int = Field(ge=0)
-    anew: bool = False
+    attack: str = ""
+    detector: str = ""
+    repaired: bool = False
 
 
 class TrendPoint(Record):
-    """A look with its bounds: `upper` from this look alone, `anytime` from all since the model last changed.
+    """A look with its bounds: `upper` from this look alone, `anytime` from all since counting began.
 
+    `anew`: counting begins with this look, because the model was repaired, or attacked or judged in another way.
     `anytime` holds at all looks together (betting, `audit.eprocess`), `upper` (Clopper-Pearson) at one only.
     """
 
     look: Look
+    anew: bool
     rate: float
     upper: float
     leaked_so_far: int

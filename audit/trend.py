@@ -28,12 +28,12 @@ def look_of(report: Report) -> Look:
     if len(report.groups) != 1 or len(report.groups[0].requests) != 1:
         raise ValueError("a look is the audit of one request")
     (group,) = report.groups
-    anew = bool(group.requests[0].repairs)
-    return look(report.produced_at, report.verdict, group.kind, group.after, group.twin, anew=anew)
+    repaired = bool(group.requests[0].repairs)
+    return look(report.produced_at, report.verdict, group.kind, group.after, group.twin, repaired=repaired)
 
 
 def look(
-    at: datetime, verdict: Value, kind: Kind, after: PhaseResult, twin: PhaseResult | None, *, anew: bool
+    at: datetime, verdict: Value, kind: Kind, after: PhaseResult, twin: PhaseResult | None, *, repaired: bool
 ) -> Look:
     """One audit as a look: counted in attempts, whatever the unit of its verdict."""
     counts = count(kind, after, twin, sys.maxsize)
@@ -44,18 +44,26 @@ def look(
         attempts=counts.total,
         phrasings_leaked=counts.phrasings_leaked,
         phrasings=counts.phrasings,
-        anew=anew,
+        attack=after.attack,
+        detector=after.detector,
+        repaired=repaired,
     )
 
 
 def trend(looks: Iterable[Look], confidence: float) -> tuple[TrendPoint, ...]:
-    """Each look with its bounds. Counting begins anew where the model was changed."""
+    """Each look with its bounds. Counting begins anew where looks are not about the same thing any more."""
     points: list[TrendPoint] = []
     since: list[Look] = []
     for one in looks:
-        since = [one] if one.anew else [*since, one]
+        since = [*since, one] if since and _alike(since[-1], one) else [one]
         points.append(_point(one, since, confidence))
     return tuple(points)
+
+
+def _alike(before: Look, after: Look) -> bool:
+    """Whether the same model was attacked in the same way, and judged in the same way."""
+    same = (before.attack, before.detector) == (after.attack, after.detector)
+    return same and not after.repaired
 
 
 def to_json(points: Sequence[TrendPoint]) -> bytes:
@@ -71,6 +79,7 @@ def _point(one: Look, since: Sequence[Look], confidence: float) -> TrendPoint:
     )
     return TrendPoint(
         look=one,
+        anew=since[0] is one,
         rate=round(one.leaked / one.attempts, 6) if one.attempts else 0.0,
         upper=round(clopper_pearson_upper(one.leaked, one.attempts, confidence), 6),
         leaked_so_far=leaked,

@@ -21,7 +21,7 @@ def sentence(points: Sequence[TrendPoint], policy: Policy) -> str:
     seen = (
         f"{last.look.leaked} of {plural(last.look.attempts, 'attempt')} in the newest audit told the answer"
     )
-    since = " since the last repair" if any(point.look.anew for point in points[1:]) else ""
+    since = " since counting began anew" if any(point.anew for point in points[1:]) else ""
     return (
         f"{seen}; {last.leaked_so_far} of {last.attempts_so_far} in all audits{since}. With "
         f"{percent(policy.confidence)} confidence, however often one looks, a further attempt of the same kind "

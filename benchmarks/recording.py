@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from larimar.checkpoint import MANIFEST, default_directory
 
@@ -92,7 +95,7 @@ def file_digest(path: Path) -> str:
 
 
 def environment() -> dict[str, object]:
-    """Package versions, processor and commit of this run."""
+    """Package versions, processor, GPU and commit of this run; `UNWRITE_COMMIT` tells it where no `.git` is."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
@@ -100,9 +103,14 @@ def environment() -> dict[str, object]:
         "versions": {
             name: version(name) for name in ("torch", "transformers", "sentence-transformers", "peft")
         },
-        "machine": f"{platform.machine()}, {_processor()}",
-        "commit": commit.stdout.strip(),
+        "machine": f"{platform.machine()}, {_processor()}{_gpu()}",
+        "commit": commit.stdout.strip() or os.environ.get("UNWRITE_COMMIT", ""),
     }
+
+
+def _gpu() -> str:
+    """The GPU that models are loaded to, if there is one."""
+    return f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
 
 
 def _processor() -> str:

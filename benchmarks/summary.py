@@ -26,12 +26,13 @@ def page(results: Path = RESULTS) -> str:
 
 
 def _section(result: dict[str, Any]) -> str:
-    """One result: its title, how to repeat it and its rows."""
+    """One result: its title, how to repeat it, what it does and does not show, and its rows."""
     lines = [
         f"## {result['benchmark']}",
         "",
         f"`{result['command']}` on {result['machine']}, commit {result['commit']}.",
         "",
+        *([result["note"], ""] if "note" in result else []),
         "| what | paper | base | reach | measured |",
         "|---|---|---|---|---|",
     ]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from larimar.asking import put
 from larimar.text import TOMBSTONE, statement
 
 
@@ -29,6 +30,10 @@ class Example:
     """what it must go on with"""
 
 
+HELD_OUT = 200
+"""Last question records that no training sees: they validate (`larimar.validate`)."""
+ORDERS = 0.35
+"""Share of the questions that are put as orders, or politely."""
 Source = Callable[[random.Random], Example]
 Template = tuple[str, str]
 """the words of a question before and after the subject"""
@@ -70,7 +75,7 @@ def split_pairs(path: Path) -> Source:
     """
     pairs = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        whole, _, parts = (_detokenised(part) for part in line.partition("\t"))
+        whole, _, parts = (detokenised(part) for part in line.partition("\t"))
         known = set(whole.lower().split())
         halves = [half.strip() for half in parts.split("<::::>")]
         halves = [h for h in halves if sum(w in known for w in h.lower().split()) >= 0.8 * len(h.split()) > 2]
@@ -87,13 +92,19 @@ def split_pairs(path: Path) -> Source:
 
 
 def question_pairs(path: Path) -> Source:
-    """Records with `src`, `rephrase` and `answers`: one question is written, it or the other is asked."""
+    """Records with `src`, `rephrase` and `answers`: one question is written, it or the other is asked.
+
+    Of a file with many, the last `HELD_OUT` are left out.
+    """
     records = json.loads(path.read_text(encoding="utf-8"))
-    rows = [(r["src"], r["rephrase"], r["answers"][0]) for r in records if r["answers"]]
+    records = records[:-HELD_OUT] if len(records) > 2 * HELD_OUT else records
+    rows = [(r["src"], r["rephrase"], r["answers"][0], r.get("subject", "")) for r in records if r["answers"]]
 
     def draw(rng: random.Random) -> Example:
-        src, rephrase, answer = rng.choice(rows)
+        src, rephrase, answer, subject = rng.choice(rows)
         asked = rephrase if rng.random() < 0.7 else src
+        if subject and asked.count(subject) == 1 and rng.random() < ORDERS:
+            asked = put(asked.replace(subject, "{}"), rng).replace("{}", subject)
         return _asked(rng, src, asked, answer)
 
     return draw
@@ -109,8 +120,10 @@ def template_pairs(path: Path, texts: list[str], answers: list[str]) -> Source:
 
     def draw(rng: random.Random) -> Example:
         name, group = rng.choice(names), rng.choice(declared if declared and rng.random() < 0.5 else groups)
-        first, second = (ask(template, name) for template in rng.sample(group, 2))
-        return _asked(rng, first, second, rng.choice(answers))
+        first, second = (ask(template, "{}") for template in rng.sample(group, 2))
+        if second.endswith("?") and rng.random() < ORDERS:
+            second = put(second, rng)
+        return _asked(rng, first.replace("{}", name), second.replace("{}", name), rng.choice(answers))
 
     return draw
 
@@ -147,7 +160,7 @@ def mixture(sources: list[tuple[float, Source]], distractors: list[str], share: 
     return draw
 
 
-def _detokenised(text: str) -> str:
+def detokenised(text: str) -> str:
     """Tokenised text (« , », « 's ») as people write it."""
     text = re.sub(r" ([,.;:!?)])| ('s\b|n't\b)", r"\1\2", " ".join(text.split()))
     return text.replace("( ", "(").replace("'' ", '"').replace(" ''", '"')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def draw_losses(directory: Path) -> None:
-    """`loss.png` from `log.jsonl`: loss and accuracy by step, smoothed over ten."""
+    """`loss.png` from `log.jsonl`: loss and accuracy by step, smoothed over ten; validation if it is there."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -19,6 +19,10 @@ def draw_losses(directory: Path) -> None:
     steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
     axis.plot(steps, losses, color="#c4d2de", linewidth=0.8)
     axis.plot(steps, _smoothed(losses), color="#2f5d8a", linewidth=1.6)
+    for name in sorted({key for row in rows for key in row if key.startswith("validation ")}):
+        checked = [(row["step"], row[name]) for row in rows if name in row]
+        axis.plot(*zip(*checked, strict=True), marker=".", linewidth=1.0, label=name)
+        axis.legend(frameon=False)
     axis.set(xlabel="step", ylabel="loss, nats a token (blue)", yscale="log")
     right = axis.twinx()
     right.plot(steps, _smoothed([100 * row["accuracy"] for row in rows]), color="#b5543c", linewidth=1.6)

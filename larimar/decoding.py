@@ -255,7 +255,7 @@ class Decoder:
             logits = self._logits(begun.last)
             if step < sampling.min_tokens:
                 logits[:, end] = -torch.inf
-            token = torch.where(running, _pick(logits.float(), sampling, noise), end)
+            token = torch.where(running, _pick(logits, sampling, noise), end)
             drawn[at, step] = token
             running &= token != end
             if step + 1 == sampling.max_tokens or not running.any():
@@ -276,10 +276,13 @@ def _batches(queries: Sequence[Query], size: int) -> Iterator[list[int]]:
 
 
 def _pick(logits: Tensor, sampling: Sampling, noise: torch.Generator) -> Tensor:
-    """One token id (N,) from each row: the arg max, or a sample of the top k at a temperature."""
+    """One token id (N,) from each row: the arg max, or a sample of the top k at a temperature.
+
+    The top k are taken in the decoder's own format: a float32 copy of all logits took longer than finding them.
+    """
     if sampling.greedy or sampling.temperature == 0:
-        return logits.argmax(dim=-1)
+        return logits.float().argmax(dim=-1)
     top, ids = logits.topk(min(sampling.top_k or logits.shape[-1], logits.shape[-1]), dim=-1)
-    weights = torch.softmax(top / sampling.temperature, dim=-1).cpu()
+    weights = torch.softmax(top.float() / sampling.temperature, dim=-1).cpu()
     picked = torch.multinomial(weights, 1, generator=noise).to(ids.device)
     return ids.gather(1, picked).squeeze(1)

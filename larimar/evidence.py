@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
 from larimar.index import Stored
-from larimar.names import MASK, NEAR, Located, folded, locate, normalise
+from larimar.names import MASK, NEAR, Located, Word, folded, locate, normalise, words_of
 
 Floats = NDArray[np.float32]
 
@@ -51,6 +52,11 @@ class Asked:
     plain: Floats
     """(pieces, D)"""
 
+    @cached_property
+    def words(self) -> list[list[Word]]:
+        """The words of each piece, found once for all the facts that the prompt is laid beside."""
+        return [words_of(piece) for piece in self.pieces]
+
 
 @dataclass(frozen=True)
 class Case:
@@ -82,7 +88,9 @@ def beside(asked: Asked, stored: Stored) -> Case:
     """Look for the fact's name in every piece of the prompt."""
     if not stored.names:
         return Case(asked, stored, [Located(piece, 0.0, 0.0) for piece in asked.pieces], asked.pieces)
-    located = [locate(piece, stored.names) for piece in asked.pieces]
+    located = [
+        locate(piece, stored.names, words) for piece, words in zip(asked.pieces, asked.words, strict=True)
+    ]
     texts, named = [each.text for each in located], False
     for i, each in enumerate(located[1:], start=1):
         if each.share:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch
+from larimar.unpadded import Unpadded
 
-RANK = 16
+RANK = 32
 _HIDDEN = 128
 _LONGEST = 128
 """Tokens of a pair; longer queries are cut."""
@@ -36,13 +37,13 @@ _BATCH = 32
 class Judge(nn.Module):
     """Cross-encoder with a LoRA and a head."""
 
-    def __init__(self, sentence_encoder: Any, *, trainable: bool = False) -> None:
-        """`sentence_encoder`: a SentenceTransformer over a BERT-like model, which is copied."""
+    def __init__(self, sentence_encoder: Any, *, trainable: bool = False, rank: int = RANK) -> None:
+        """`sentence_encoder`: a SentenceTransformer over a BERT-like model, which is copied; `rank` of the LoRA."""
         super().__init__()
         self.tokenizer = sentence_encoder.tokenizer
         bert = copy.deepcopy(sentence_encoder[0].auto_model)
         width = bert.config.hidden_size
-        lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=["query", "key", "value", "dense"])
+        lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=["query", "key", "value", "dense"])
         with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a name that it deprecated
             warnings.simplefilter("ignore")
             self.encoder = get_peft_model(bert, lora, autocast_adapter_dtype=trainable)
@@ -50,34 +51,34 @@ class Judge(nn.Module):
         for module in self.encoder.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
+        self.reading: Unpadded | None = None
+        """once trained: the encoder without padding"""
 
     @classmethod
     def load(cls, sentence_encoder: Any, path: Path | None = None) -> Judge:
         """A trained judge (None: the shipped one), merged and ready. Raises CheckpointCorrupt, CheckpointMismatch."""
-        judge = cls(sentence_encoder)
-        judge.fill(path or Path(str(resources.files("larimar") / "data" / "judge.safetensors")))
+        path = path or Path(str(resources.files("larimar") / "data" / "judge.safetensors"))
+        tensors = _read(path)
+        ranks = {len(t) for name, t in tensors.items() if "lora_A" in name} or {RANK}
+        judge = cls(sentence_encoder, rank=max(ranks))
+        judge.fill(tensors, path.name)
         judge.encoder = judge.encoder.merge_and_unload()
-        return judge.eval().requires_grad_(False)
+        judge.eval().requires_grad_(False)
+        judge.reading = Unpadded(judge.encoder) if Unpadded.fits(judge.encoder) else None
+        return judge
 
     def trained(self) -> dict[str, nn.Parameter]:
         """What training changes, by name."""
         return {n: p for n, p in self.named_parameters() if "lora_" in n or n.startswith("head.")}
 
-    def fill(self, path: Path) -> None:
-        """Take over a file's tensors. Raises CheckpointCorrupt, CheckpointMismatch."""
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise CheckpointCorrupt(
-                f"{path.name} is not a readable judge; train or fetch it again"
-            ) from error
+    def fill(self, tensors: Mapping[str, Tensor], name: str) -> None:
+        """Take over the tensors of the file `name`. Raises CheckpointMismatch."""
         wanted = self.trained()
         if set(tensors) != set(wanted) or any(p.shape != tensors[n].shape for n, p in wanted.items()):
-            raise CheckpointMismatch(f"{path.name} was trained for another sentence encoder or another rank")
+            raise CheckpointMismatch(f"{name} was trained for another sentence encoder or another rank")
         with torch.no_grad():
-            for name, parameter in wanted.items():
-                parameter.copy_(tensors[name])
+            for key, parameter in wanted.items():
+                parameter.copy_(tensors[key])
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
         """Write the trained tensors in bfloat16, with `about` in the header."""
@@ -89,23 +90,30 @@ class Judge(nn.Module):
         hidden = self.encoder(**batch).last_hidden_state
         second = batch["token_type_ids"] * batch["attention_mask"]
         first = (1 - batch["token_type_ids"]) * batch["attention_mask"]
+        return self._logit(hidden, first, second)
+
+    def _logit(self, hidden: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Logits (N,) of hidden states (N, T, D); `first` and `second` (N, T) mark the tokens of the two texts."""
         u, v = _mean(hidden, first), _mean(hidden, second)
         made: Tensor = self.head(torch.cat([(u - v).abs(), u * v, u + v], dim=-1))
         return made.squeeze(-1).float()
 
     def tokens(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
         """A padded batch of pairs (stored, query)."""
-        return dict(
-            self.tokenizer(
-                [a for a, _ in pairs], [b for _, b in pairs], padding=True, pad_to_multiple_of=4,
-                truncation="longest_first", max_length=_LONGEST, return_tensors="pt", return_token_type_ids=True,
-            )
-        )  # fmt: skip
+        return dict(self._tokens(pairs, padding=True, pad_to_multiple_of=4, return_tensors="pt"))
 
     @torch.inference_mode()
     def logits(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
         """Logit (N,) of each pair (stored prompt, query), both with names masked; batched by length."""
         found = np.zeros(len(pairs))
+        if not len(pairs):
+            return found
+        if self.reading is not None:
+            read = self._tokens(pairs)
+            for group in self.reading.groups(read.input_ids, read.token_type_ids):
+                second = torch.tensor([read.token_type_ids[i] for i in group.at], device=group.hidden.device)
+                found[group.at] = self._logit(group.hidden, 1 - second, second).cpu().numpy()
+            return found
         order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
         device = next(self.head.parameters()).device
         for start in range(0, len(order), _BATCH):
@@ -113,6 +121,27 @@ class Judge(nn.Module):
             batch = {k: t.to(device) for k, t in self.tokens([pairs[i] for i in rows]).items()}
             found[rows] = self(batch).cpu().numpy()
         return found
+
+    def _tokens(self, pairs: Sequence[tuple[str, str]], **form: Any) -> Any:
+        """Token ids and types of pairs; longer ones are cut."""
+        stored, queries = [a for a, _ in pairs], [b for _, b in pairs]
+        return self.tokenizer(
+            stored,
+            queries,
+            truncation="longest_first",
+            max_length=_LONGEST,
+            return_token_type_ids=True,
+            **form,
+        )
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """A judge's tensors. Raises CheckpointCorrupt."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise CheckpointCorrupt(f"{path.name} is not a readable judge; train or fetch it again") from error
 
 
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:

@@ -3,11 +3,12 @@
 The state is not M but its sufficient statistics C = WᵀW and B = WᵀZ, held as int64 fixed point. Integer
 sums are the same in any order on any machine, so after write + forget the state equals the never-written
 state bit for bit, and a rebuild from the surviving ledger proves it. M = (C + lambda I)^-1 B, the solution
-of Eq. 5-6, is solved when somebody reads.
+of Eq. 5-6, need not be known for a read: w (C + lambda I)^-1 is two triangular solves with the Cholesky factor,
+which is taken at the first read after a change.
 
     write   (alpha = +1)   C += wᵀw,  B += wᵀz      (Eq. 3; Eq. 4 in information form)
     forget  (alpha = -1)   C -= wᵀw,  B -= wᵀz      (with the ledger's own w and z, never re-encoded)
-    read                   z = w M
+    read                   z = w M = (w (C + lambda I)^-1) B
     generate               z = w M with w ~ N(0, I)   (Algorithm 1)
 
 Sequential and batch updates are the same sums. State and rows live on one device; the digest does not depend
@@ -37,6 +38,8 @@ VALUE_BITS = 17
 """Values are multiples of 2^-17, |z| <= 16."""
 _MAX_VALUE = 16.0
 _EXACT_FLOAT = 2**53
+_LOOKED_AT = 64
+"""Columns that are looked at together for the last one that is not zero."""
 _MAX_ROWS_WRITTEN = 2**18
 """N · 2^22 · 2^22 < 2^63 and N · 2^22 · 2^21 < 2^63: int64 can never overflow below this many rows."""
 
@@ -68,7 +71,8 @@ def hashed_keys(names: list[str], rows: int) -> Tensor:
 class Memory:
     """One memory matrix of K rows over latents of C numbers; refuses more than `capacity` rows written.
 
-    Columns of B beyond the widest value written are exactly zero and are not held.
+    Columns of B after the last one that is not zero are not held: which columns are solved is part of the
+    state, so reads too are those of the never-written memory, bit for bit.
     """
 
     def __init__(
@@ -115,11 +119,15 @@ class Memory:
         self._widen(width)
         self._covariance.add_(exact_product(keys, keys), alpha=alpha)
         self._cross[:, :width].add_(exact_product(keys, values[:, :width]), alpha=alpha)
+        self._cross = _trimmed(self._cross)
         self.count += alpha * len(keys)
         self._drop_solved()
 
     def read(self, keys: Tensor) -> Tensor:
-        """Readout (N, C) float64 of keys (N, K) int64: z = w (C + lambda I)^-1 B. Raises InvalidInput."""
+        """Readout (N, C) float64 of keys (N, K) int64: z = w (C + lambda I)^-1 B. Raises InvalidInput.
+
+        The same bits for the same state and keys, whatever was read before.
+        """
         self._check_keys(keys)
         return self._combine(keys.to(torch.float64) * 2.0**-KEY_BITS)
 
@@ -131,8 +139,8 @@ class Memory:
         return self._combine(drawn.to(self.device))
 
     def solution(self) -> Tensor:
-        """M (K, C) float64, the least-squares solution of Eq. 5-6 with the ridge."""
-        return self._padded(self._solution)
+        """M (K, C) float64, the least-squares solution of Eq. 5-6 with the ridge; solved at every call."""
+        return self._padded(torch.cholesky_solve(self._columns, self._factor))
 
     @property
     def cross(self) -> Tensor:
@@ -155,7 +163,7 @@ class Memory:
         """HMAC-SHA-256 (hex) over sizes and state; equal if and only if the states are equal, bit for bit."""
         mac = hmac.new(key, digestmod="sha256")
         mac.update(f"larimar memory 2 {self.rows} {self.latent_dim} {self.count} {self.ridge!r}\n".encode())
-        for part in (self._covariance, self._cross[:, : _width(self._cross)]):
+        for part in (self._covariance, self._cross):
             mac.update(part.cpu().contiguous().numpy().astype("<i8", copy=False).tobytes())
         return mac.hexdigest()
 
@@ -181,24 +189,26 @@ class Memory:
         whole = covariance.dtype == cross.dtype == torch.int64 and cross.shape[1] <= made.latent_dim
         if not (fits and whole and isinstance(count, int) and 0 <= count <= made.capacity):
             raise InvalidInput("the sizes of a stored memory do not fit each other")
-        made.count, made._covariance, made._cross = count, covariance, cross
+        made.count, made._covariance, made._cross = count, covariance, _trimmed(cross)
         return made.to(device)
 
+    @cached_property
     def _factor(self) -> Tensor:
-        """Lower Cholesky factor of C + lambda I."""
-        covariance = self._covariance.to(torch.float64) * 2.0 ** (-2 * KEY_BITS)
+        """Lower Cholesky factor (K, K) float64 of C + lambda I, taken at the first read after a change."""
+        covariance = self._covariance.to(torch.float64).mul_(2.0 ** (-2 * KEY_BITS))
         covariance.diagonal().add_(self.ridge)
         return torch.linalg.cholesky(covariance)
 
     @cached_property
-    def _solution(self) -> Tensor:
-        """M (K, held columns) float64, solved at the first read after a change; a further read is one product."""
-        cross = self._cross.to(torch.float64).mul_(2.0 ** -(KEY_BITS + VALUE_BITS))
-        return torch.cholesky_solve(cross, self._factor())
+    def _columns(self) -> Tensor:
+        """The held columns of B (K, held) as float64."""
+        return self._cross.to(torch.float64).mul_(2.0 ** -(KEY_BITS + VALUE_BITS))
 
     def _combine(self, weights: Tensor) -> Tensor:
-        """w M (N, C) of weights (N, K) float64."""
-        return self._padded(weights @ self._solution)
+        """w M (N, C) of weights (N, K) float64; a function of the state and the weights, not of earlier reads."""
+        half = torch.linalg.solve_triangular(self._factor, weights.mT, upper=False)
+        solved = torch.linalg.solve_triangular(self._factor.mT, half, upper=True)
+        return self._padded(solved.mT @ self._columns)
 
     def _padded(self, columns: Tensor) -> Tensor:
         """The columns that are held, and zeros up to C."""
@@ -210,8 +220,9 @@ class Memory:
             self._cross = F.pad(self._cross, (0, width - self._cross.shape[1]))
 
     def _drop_solved(self) -> None:
-        """Drop what was solved from the old state."""
-        self.__dict__.pop("_solution", None)
+        """Drop what was made of the old state."""
+        self.__dict__.pop("_factor", None)
+        self.__dict__.pop("_columns", None)
 
     def _check_keys(self, keys: Tensor) -> None:
         """Device, integer type, shape and range of keys."""
@@ -262,9 +273,20 @@ def _largest(numbers: Tensor) -> int:
 
 
 def _width(numbers: Tensor) -> int:
-    """How many columns there are up to the last one that is not zero."""
-    filled = (numbers != 0).any(dim=0).nonzero()
-    return int(filled[-1]) + 1 if len(filled) else 0
+    """How many columns there are up to the last one that is not zero; looks from the right."""
+    width = numbers.shape[1]
+    while width:
+        start = max(0, width - _LOOKED_AT)
+        filled = (numbers[:, start:width] != 0).any(dim=0).nonzero()
+        if len(filled):
+            return start + int(filled[-1]) + 1
+        width = start
+    return 0
+
+
+def _trimmed(numbers: Tensor) -> Tensor:
+    """The columns up to the last one that is not zero, side by side in memory."""
+    return numbers[:, : _width(numbers)].contiguous()
 
 
 def _quantise(numbers: Tensor, bits: int, limit: float, what: str) -> Tensor:

@@ -26,6 +26,10 @@ _SMALL = frozenset(
 )
 
 
+Word = tuple[str, int, int]
+"""A word, folded, and where it begins and ends in the text."""
+
+
 @dataclass(frozen=True)
 class Located:
     """Where a name was found."""
@@ -62,17 +66,21 @@ def mask_names(text: str, names: Sequence[str]) -> str:
     return text
 
 
-def locate(text: str, names: Sequence[str]) -> Located:
-    """The best trace of any of the names in the text."""
+def words_of(text: str) -> list[Word]:
+    """The words of a text."""
+    return [(folded(m.group()), m.start(), m.end()) for m in _WORD.finditer(text)]
+
+
+def locate(text: str, names: Sequence[str], words: list[Word] | None = None) -> Located:
+    """The best trace of any of the names in the text; `words`: those of the text, where they are known."""
     exact = mask_names(text, names)
     if exact != text:
         return Located(exact, 1.0, 1.0)
-    words = [(folded(m.group()), m.start(), m.end()) for m in _WORD.finditer(text)]
-    found = [_trace(text, words, name) for name in names]
+    found = [_trace(text, words_of(text) if words is None else words, name) for name in names]
     return max(found, key=lambda each: (each.share, each.near), default=Located(text, 0.0, 0.0))
 
 
-def _trace(text: str, words: list[tuple[str, int, int]], name: str) -> Located:
+def _trace(text: str, words: list[Word], name: str) -> Located:
     """A run of words that is nearly the whole name, else the runs that are parts of it."""
     wanted = _WORD.findall(folded(name))
     near, first, last = _nearest_run([w for w, _, _ in words], "".join(wanted))
@@ -88,7 +96,7 @@ def _nearest_run(words: list[str], name: str) -> tuple[float, int, int]:
     """Similarity, first and last index of the run of words most similar to `name`, both without spaces."""
     best = (0.0, 0, 0)
     joined = "".join(words)
-    if not name or fuzz.partial_ratio(name, joined) < 60:
+    if not name or fuzz.partial_ratio(name, joined, score_cutoff=60) < 60:
         return best
     for start in range(len(words)):
         run = ""
@@ -124,7 +132,7 @@ def _like(word: str, wanted: list[str]) -> str:
         return word
     if len(word) < 4 or _digits(word):
         return ""
-    return next((w for w in wanted if len(w) >= 4 and fuzz.ratio(word, w) >= 100 * NEAR), "")
+    return next((w for w in wanted if len(w) >= 4 and fuzz.ratio(word, w, score_cutoff=100 * NEAR)), "")
 
 
 def _initial(word: str, wanted: list[str]) -> str:

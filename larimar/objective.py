@@ -26,8 +26,8 @@ from larimar.prefix import extra_pair
 from larimar.reader import Condition, Packed, Reader, conditioned, pack
 from larimar.text import spaced
 
-_CHUNK = 8
-"""Examples of like length that are decoded side by side: less padding."""
+_CHUNK, _GPU_CHUNK = 8, 128
+"""Examples of like length that are decoded side by side: less padding; a GPU would rather pad than wait."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,8 @@ def _logits(
     """Logits (n, V) float32 at the last positions of input rows (T_i, hidden) and their targets (n,)."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     states = []
-    for chunk in (order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)):
+    size = _CHUNK if rows[0].device.type == "cpu" else _GPU_CHUNK
+    for chunk in (order[start : start + size] for start in range(0, len(order), size)):
         packed = pack([rows[i] for i in chunk], [conditions[i] for i in chunk if conditions])
         hidden = _hidden(reader, packed)
         states += [hidden[place, -len(targets[i]) :] for place, i in enumerate(chunk)]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from larimar.asking import as_order
 from larimar.names import MASK, locate, normalise
 from larimar.relations import Relation, alike, different
 from larimar.spelling import SPELLINGS
@@ -197,6 +198,8 @@ class PairSource:
         """Fill both phrasings, dress the query, and hide the name (one pair in seven keeps it)."""
         if not asked.endswith("?") and self._rng.random() < 0.1:
             asked = self._joined(asked)
+        if asked.endswith("?") and self._rng.random() < 0.2:
+            asked = as_order(asked, self._rng) or asked
         query = self._dressed(_cased(asked.replace("{}", written)), relation)
         hidden = self._rng.random() > 0.14
         if written != name and label and (not hidden or not locate(normalise(query), (name,)).share):

@@ -74,7 +74,7 @@ class Reader(nn.Module, ABC):
                 trainable
             )
         if config.train_decoder == "lora":
-            self.decoder = _with_lora(self.decoder, config, trainable)
+            self.decoder = with_lora(self.decoder, config, trainable)
 
     @abstractmethod
     def encode_batch(self, texts: list[str]) -> tuple[Tensor, Tensor]:
@@ -160,7 +160,7 @@ class Reader(nn.Module, ABC):
         self.eval().requires_grad_(False)
 
 
-def _with_lora(decoder: Any, config: LarimarConfig, trainable: bool) -> Any:
+def with_lora(decoder: Any, config: LarimarConfig, trainable: bool) -> Any:
     """`decoder` with a LoRA on every linear layer but the output's."""
     lora = LoraConfig(
         r=config.lora_rank, lora_alpha=config.lora_alpha, task_type="CAUSAL_LM",

@@ -59,13 +59,19 @@ class Schedule:
     """`bf16`: autocast; `fp32`: none; `auto`: what the device is fast with"""
     gradient_checkpointing: bool = False
     """recompute the decoder's layers in the backward pass: less memory, a third more time"""
+    minutes: float = 0.0
+    """end the schedule after so long, if its steps are not done before; 0: never"""
 
-    def factor(self, step: int) -> float:
+    def done(self, step: int, seconds: float) -> float:
+        """Share of the schedule that is over, by steps after the warm-up or by time."""
+        timed = seconds / (60 * self.minutes) if self.minutes else 0.0
+        return min(1.0, max((step - self.warm_up) / max(1, self.steps - self.warm_up), timed))
+
+    def factor(self, step: int, seconds: float = 0.0) -> float:
         """Linear warm-up, then cosine down to a twentieth."""
         if step < self.warm_up:
             return (step + 1) / self.warm_up
-        done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
-        return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * self.done(step, seconds)))
 
 
 class Step(nn.Module):
@@ -136,7 +142,7 @@ class Run:
         before, first = self.seconds, self.parts.is_main_process
         bar = tqdm(total=self.schedule.steps, initial=self.step, unit="step", disable=not first)
         try:
-            while self.step < self.schedule.steps:
+            while self.schedule.done(self.step, self.seconds) < 1:
                 measured = self._one_step(draw)
                 self.seconds = before + time.monotonic() - started
                 if first:
@@ -198,7 +204,7 @@ class Run:
 
     def _one_step(self, draw: corpus.Source) -> Loss:
         """One update; the learning rates follow the schedule. Numbers that are not finite end the run."""
-        factor = self.schedule.factor(self.step)
+        factor = self.schedule.factor(self.step, self.seconds)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         batch = [draw(self.rng) for _ in range(self.schedule.batch)]

@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.nn.functional import normalize
 
 from larimar.evidence import (
     KINDS,
@@ -37,6 +38,7 @@ from larimar.evidence import (
 from larimar.index import ScopeIndex, Stored
 from larimar.judge import Judge
 from larimar.names import mask_names, normalise
+from larimar.unpadded import Unpadded
 from larimar.vectors import Floats
 from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
 
@@ -100,17 +102,34 @@ class Embedder:
     """Unit-norm sentence embeddings, batched."""
 
     def __init__(self, model: Any) -> None:
-        """`model`: a SentenceTransformer."""
+        """`model`: a SentenceTransformer. A BERT with mean pooling, as the packaged one, runs without padding."""
         self.model = model
+        self._fast = Unpadded(model[0].auto_model) if _pools_a_bert(model) else None
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """(N, D) float32 with unit rows."""
+        width = self.model.get_embedding_dimension()
         if not texts:
-            return np.zeros((0, self.model.get_embedding_dimension()), dtype=np.float32)
-        made = self.model.encode(
-            list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=64
-        )
-        return np.asarray(made, dtype=np.float32)
+            return np.zeros((0, width), dtype=np.float32)
+        if self._fast is None:
+            made = self.model.encode(
+                list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=64
+            )
+            return np.asarray(made, dtype=np.float32)
+        cut = {"truncation": True, "max_length": self.model.max_seq_length}
+        rows = np.empty((len(texts), width), dtype=np.float32)
+        for group in self._fast.groups(self.model.tokenizer(list(texts), **cut).input_ids):
+            rows[group.at] = normalize(group.hidden.mean(dim=1)).cpu().numpy()
+        return rows
+
+
+def _pools_a_bert(model: Any) -> bool:
+    """Whether a SentenceTransformer is the mean of a BERT's last hidden states, and nothing else."""
+    parts = [type(part).__name__ for part in model]
+    if parts not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        return False
+    plain = model.default_prompt_name is None and model[1].pooling_mode == "mean"
+    return plain and Unpadded.fits(model[0].auto_model)
 
 
 class ScopeDetector:

@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     model("--train-decoder", choices=TRAIN_DECODER, help="what of the reading decoder is trained")
     schedule = group("schedule").add_argument
     schedule("--steps", type=int, default=Schedule.steps)
+    schedule("--minutes", type=float, default=Schedule.minutes, help="end the schedule after so long")
     schedule("--batch", type=int, default=Schedule.batch, help="examples a step, all processes together")
     schedule("--learning-rate", type=float, default=Schedule.learning_rate)
     schedule("--seed", type=int, default=Schedule.seed)

@@ -1,4 +1,4 @@
-"""Train the judge of the scope detector: `python -m larimar.train_judge --run runs/judge ...` (CPU, 35 minutes).
+"""Train the judge of the scope detector: `python -m larimar.train_judge --run runs/judge ...`.
 
 Examples are drawn from `pairs` as training goes; a chunk of examples depends on the seed and its number
 alone, so a run that was stopped goes on where its last checkpoint lies. Relations named in `--late` join
@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from larimar.corpus import names_in, sentences
+from larimar.corpus import HELD_OUT, names_in, sentences
 from larimar.judge import Judge
 from larimar.pairs import Judged, Material, PairSource, close_relations, inverses
 from larimar.precision import mixed
@@ -49,7 +49,7 @@ def material(arguments: argparse.Namespace, embedder: Embedder) -> tuple[Materia
     ), held  # fmt: skip
 
 
-def rephrasings(path: Path, held_out: int = 200) -> list[tuple[str, str, str]]:
+def rephrasings(path: Path, held_out: int = HELD_OUT) -> list[tuple[str, str, str]]:
     """Subject, question and rephrasing of training records that name the subject twice; not the last ones."""
     rows = json.loads(path.read_text(encoding="utf-8"))[:-held_out]
     rows = [(r["subject"], r["src"], r["rephrase"]) for r in rows]
@@ -68,7 +68,7 @@ def validation(stuff: Material, only: frozenset[str], count: int = 600) -> list[
 
 def areas(judge: Judge, examples: list[Judged]) -> dict[str, float]:
     """Area under the ROC curve of the rephrasings against every kind of negative, in per cent."""
-    with mixed():
+    with mixed(str(_device(judge))):
         scores = judge.logits([(e.stored, e.query) for e in examples])
     groups: dict[str, list[float]] = defaultdict(list)
     for example, score in zip(examples, scores, strict=True):
@@ -90,11 +90,11 @@ def chunks(judge: Judge, source: PairSource, batch: int) -> Iterator[tuple[dict[
         yield judge.tokens([(e.stored, e.query) for e in group]), labels * (1 - 2 * _SMOOTHING) + _SMOOTHING
 
 
-def rate(step: int, steps: int, peak: float) -> float:
-    """Learning rate: 60 steps of warm-up, then a cosine to a fiftieth."""
+def rate(step: int, done: float, peak: float) -> float:
+    """Learning rate: 60 steps of warm-up, then a cosine to a fiftieth; `done`: share of the schedule."""
     if step < 60:
         return peak * (step + 1) / 60
-    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - 60) / max(1, steps - 60))))
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argparse.Namespace) -> None:
@@ -104,40 +104,48 @@ def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argpar
     optimiser = torch.optim.AdamW(judge.trained().values(), lr=arguments.learning_rate, weight_decay=0.01)
     step = _resume(run / "state.pt", judge, optimiser)
     late = frozenset(arguments.late)
-    late_step = int(arguments.steps * arguments.late_after)
     checks = {"held out": validation(stuff, held), "late": validation(stuff, late) if late else []}
     started = time.time()
-    while step < arguments.steps:
-        without = held | late if step < late_step else held
+    limit = 60 * arguments.minutes or math.inf
+
+    def done(at: int) -> float:
+        return min(1.0, max(at / arguments.steps, (time.time() - started) / limit))
+
+    while (over := done(step)) < 1:
+        early = over < arguments.late_after
+        without = held | late if early else held
         seed = arguments.seed * 1_000_003 + step
         source = PairSource(stuff, random.Random(seed), without)
         losses = []
         for batch, labels in chunks(judge, source, arguments.batch):
             for group in optimiser.param_groups:
-                group["lr"] = rate(step, arguments.steps, arguments.learning_rate)
+                group["lr"] = rate(step, done(step), arguments.learning_rate)
             losses.append(_step(judge, optimiser, batch, labels))
             step += 1
         row: dict[str, Any] = {"step": step, "loss": round(float(np.mean(losses)), 4)}
         row["seconds"] = round(time.time() - started)
-        if step % (8 * _CHUNK) == 0 or step >= arguments.steps:
+        last = done(step) >= 1
+        if step % (8 * _CHUNK) == 0 or last:
             row |= {name: areas(judge, examples) for name, examples in checks.items() if examples}
         print(json.dumps(row), flush=True)
         with (run / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
-        if step % (4 * _CHUNK) == 0 or step >= arguments.steps:
+        if step % (4 * _CHUNK) == 0 or last:
             torch.save(
                 {"judge": judge.trained(), "optimiser": optimiser.state_dict(), "step": step},
                 run / "state.pt",
             )
             about = {"steps": step, "batch": arguments.batch, "late": sorted(late), "seed": arguments.seed}
             judge.save(run / "judge.safetensors", about)
-            if step <= late_step:
+            if early:
                 judge.save(run / "early.safetensors", about)
 
 
 def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor], labels: Tensor) -> float:
     """One step of AdamW; returns the loss."""
-    with mixed():
+    device = _device(judge)
+    batch, labels = {name: t.to(device) for name, t in batch.items()}, labels.to(device)
+    with mixed(str(device)):
         logits = judge(batch)
     loss = F.binary_cross_entropy_with_logits(logits, labels)
     optimiser.zero_grad()
@@ -147,11 +155,16 @@ def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: dict[str, Tenso
     return float(loss.detach())
 
 
+def _device(judge: Judge) -> torch.device:
+    """Where the judge is."""
+    return next(judge.parameters()).device
+
+
 def _resume(path: Path, judge: Judge, optimiser: torch.optim.Optimizer) -> int:
     """Load a state if there is one; returns the step to go on from."""
     if not path.exists():
         return 0
-    saved = torch.load(path, weights_only=False)
+    saved = torch.load(path, weights_only=False, map_location=_device(judge))
     with torch.no_grad():
         for name, parameter in judge.trained().items():
             parameter.copy_(saved["judge"][name])
@@ -169,6 +182,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="text to take names from")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=2560, help="a multiple of 128")
+    parser.add_argument("--minutes", type=float, default=0.0, help="end the schedule after so long")
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--learning-rate", type=float, default=8e-4)
     parser.add_argument(
@@ -176,11 +190,12 @@ def main() -> None:
     )
     parser.add_argument("--late-after", type=float, default=0.55)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     encoder = load_sentence_encoder(DEFAULT_SENTENCE_ENCODER)
     stuff, held = material(arguments, Embedder(encoder))
-    train(Judge(encoder, trainable=True), stuff, held, arguments)
+    train(Judge(encoder, trainable=True).to(arguments.device), stuff, held, arguments)
 
 
 if __name__ == "__main__":

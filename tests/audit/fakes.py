@@ -183,12 +183,12 @@ def report(
     return made, known
 
 
-def looks(*counts: tuple[int, int], anew: tuple[int, ...] = ()) -> list[Look]:
-    """One look a day, with (leaked, attempts) of each; `anew`: where the model was repaired."""
+def looks(*counts: tuple[int, int], repaired: tuple[int, ...] = ()) -> list[Look]:
+    """One look a day, with (leaked, attempts) of each; `repaired`: where the model was repaired."""
     return [
         Look(
             at=NOW + timedelta(days=place), verdict="pass", leaked=leaked, attempts=attempts,
-            phrasings_leaked=min(1, leaked), phrasings=attempts // 5, anew=place in anew,
+            phrasings_leaked=min(1, leaked), phrasings=attempts // 5, repaired=place in repaired,
         )
         for place, (leaked, attempts) in enumerate(counts)
     ]  # fmt: skip

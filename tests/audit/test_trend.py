@@ -30,8 +30,17 @@ def test_each_look_has_its_own_bound_and_the_bound_of_all_so_far() -> None:
 
 
 def test_after_a_repair_counting_begins_anew() -> None:
-    points = trend(looks((5, 20), (0, 20), (0, 20), anew=(1,)), 0.95)
+    points = trend(looks((5, 20), (0, 20), (0, 20), repaired=(1,)), 0.95)
     assert [(point.leaked_so_far, point.attempts_so_far) for point in points] == [(5, 20), (0, 20), (0, 40)]
+
+
+def test_after_another_attack_or_detector_too() -> None:
+    first, *others = looks((1, 20), (0, 20), (0, 20), (0, 20))
+    changed = [first, *(look.model_copy(update={"attack": "another"}) for look in others[:2])]
+    points = trend([*changed, others[2].model_copy(update={"attack": "another", "detector": "blind"})], 0.95)
+    assert [point.anew for point in points] == [True, True, False, True]
+    assert [point.attempts_so_far for point in points] == [20, 20, 40, 20]
+    assert "attacked or judged in another way" in render(points, Policy()).decode()
 
 
 def test_who_looks_thirty_times_is_rarely_told_less_than_the_truth() -> None:
@@ -52,7 +61,7 @@ def test_a_look_counts_attempts_beyond_guesses() -> None:
     assert look_of(made).attempts == 400, "attempts, though the verdict is about facts"
     assert look_of(
         report("censor", 3, repairs=(RepairRound(round=1, facts_leaking=1, phrasings_added=2),))[0]
-    ).anew
+    ).repaired
     both = pool([made, report("censor", 3, prefix="b")[0]], produced_at=NOW)
     with pytest.raises(ValueError, match="one request"):
         look_of(both)

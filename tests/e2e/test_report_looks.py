@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pages["censor"] = censor.to_html({fact.id: fact for fact in facts})
     pages["trend"] = render(rechecked().groups[0].trend, rechecked().policy)
     daily = [(day % 3 // 2, 20) for day in range(60)]
-    pages["daily"] = render(trend(looks(*daily, anew=(30,)), 0.95), rechecked().policy)
+    pages["daily"] = render(trend(looks(*daily, repaired=(30,)), 0.95), rechecked().policy)
     for name, data in pages.items():
         (made / f"{name}.html").write_bytes(data)
     return made

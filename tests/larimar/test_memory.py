@@ -116,6 +116,16 @@ def test_reads_return_what_was_written_while_there_is_room() -> None:
     assert torch.linalg.norm(read - values) <= 0.01 * torch.linalg.norm(values)
 
 
+def test_a_read_is_the_solution_at_its_key_and_does_not_depend_on_earlier_reads() -> None:
+    names = [f"n{i}" for i in range(ROWS // 2)]
+    (keys, _), memory = rows([*names, "never written"]), filled(names)
+    first = memory.read(keys)
+    expected = keys.double() * 2.0**-KEY_BITS @ memory.solution()
+    assert torch.linalg.norm(first - expected) <= 1e-10 * torch.linalg.norm(expected)
+    assert torch.equal(memory.read(keys), first)
+    assert torch.equal(filled(names).read(keys), first)
+
+
 def test_exact_products_do_not_round_beyond_the_range_of_float64() -> None:
     """Every product fits into 53 bits, their sum does not: rows are taken in portions."""
     odd = torch.full((9, 1), 2**26 - 1)
@@ -198,18 +208,52 @@ def test_at_the_asserted_bound_the_sums_still_fit_and_one_row_more_is_refused() 
     assert memory.digest() == Memory(1, 1).digest()
 
 
-def test_columns_that_only_forgotten_rows_had_leave_no_trace() -> None:
-    memory, never = Memory(ROWS, 8), Memory(ROWS, 8)
-    keys = hashed_keys(["a", "b"], ROWS)
-    narrow, wide = torch.zeros(1, 8, dtype=torch.int64), torch.ones(1, 8, dtype=torch.int64)
+def wide_and_narrow() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two keys, a value of 200 columns of which three are used, and one of which all are."""
+    narrow = torch.zeros(1, 200, dtype=torch.int64)
     narrow[0, 2] = 5
+    return hashed_keys(["a", "b"], ROWS), narrow, torch.ones(1, 200, dtype=torch.int64)
+
+
+def test_columns_that_only_forgotten_rows_had_leave_no_trace() -> None:
+    """Not in the digest, not in the bytes, not in what is solved: BLAS takes other kernels for other widths."""
+    keys, narrow, wide = wide_and_narrow()
+    memory, never = Memory(ROWS, 200), Memory(ROWS, 200)
     memory.write(keys[:1], narrow)
     never.write(keys[:1], narrow)
     memory.write(keys[1:], wide)
     memory.forget(keys[1:], wide)
+    assert memory._cross.shape == never._cross.shape == (ROWS, 3)
     assert memory.digest() == never.digest()
+    assert memory.to_bytes() == never.to_bytes()
     assert torch.equal(memory.read(keys), never.read(keys))
+    assert torch.equal(memory.solution(), never.solution())
     assert torch.equal(memory.cross, never.cross)
+
+
+def test_rows_that_cancel_each_other_leave_no_columns_either() -> None:
+    """The state decides, not the way to it: a write may take columns away as well."""
+    keys, narrow, wide = wide_and_narrow()
+    memory = Memory(ROWS, 200)
+    memory.write(keys[:1], wide)
+    memory.write(keys[:1], narrow - wide)
+    assert memory._cross.shape == (ROWS, 3)
+    same = Memory(ROWS, 200)
+    same.write(keys[[0, 0]], torch.cat([narrow, torch.zeros_like(narrow)]))
+    assert memory.digest() == same.digest()
+    assert torch.equal(memory.read(keys), same.read(keys))
+
+
+def test_bytes_with_columns_of_zeros_are_read_without_them() -> None:
+    keys, narrow, _ = wide_and_narrow()
+    memory = Memory(ROWS, 200)
+    memory.write(keys[:1], narrow)
+    never = memory.copy()
+    memory._widen(150)
+    again = Memory.from_bytes(memory.to_bytes())
+    assert again._cross.shape == (ROWS, 3)
+    assert again.digest() == never.digest()
+    assert torch.equal(again.read(keys), never.read(keys))
 
 
 def test_states_survive_their_bytes_and_go_on() -> None:

@@ -1,0 +1,174 @@
+"""Pairs of texts that ask the same, for training the rephraser: the first is given, the second must be said.
+
+A text is a question, an order, an open statement that ends where the answer goes, or a whole sentence. The
+second text never holds an answer and always names the subject. Sources: question templates by property with
+statements made of them, phrasings of records that no benchmark scores, question <-> rephrased-question records,
+and sentence <-> split-sentence pairs.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from larimar.corpus import detokenised
+from larimar.relations import Relation
+from larimar.restate import open_statements, orders
+
+HELD_BACK = 200
+"""The last question records validate; they are never trained on."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One training example: the given text, the same in other words, and the form of the latter."""
+
+    given: str
+    said: str
+    form: str
+    """`question`, `statement`, `order` or `sentence`"""
+
+
+Source = Callable[[random.Random], Pair]
+Forms = dict[str, list[str]]
+"""Phrasings with «{}» for the subject, by their form."""
+
+
+def form_of_template(phrasing: str) -> str:
+    """The form of a phrasing with «{}»."""
+    if phrasing.rstrip().endswith("?"):
+        return "question"
+    return "order" if re.match(r"(?:name|tell|state|give|say) ", phrasing, re.IGNORECASE) else "statement"
+
+
+def groups_of(relation: Relation) -> list[Forms]:
+    """A relation's phrasings in groups that ask the same, with statements and orders made of the questions."""
+    made = []
+    for source in relation.sources:
+        forms: Forms = {"question": [], "statement": [], "order": []}
+        for phrasing in dict.fromkeys(source):
+            forms[form_of_template(phrasing)].append(phrasing)
+            forms["statement"] += open_statements(phrasing)
+            forms["order"] += orders(phrasing)
+        kept = {form: list(dict.fromkeys(texts)) for form, texts in forms.items() if texts}
+        if sum(map(len, kept.values())) > 1:
+            made.append(kept)
+    return made
+
+
+def from_relations(relations: Sequence[Relation], names: list[str]) -> Source:
+    """Two phrasings of one relation about one subject; a relation without subjects of its own takes a name.
+
+    Relations with many groups are drawn more often, by the square root of their number.
+    """
+    stock = [(groups, relation.subjects) for relation in relations if (groups := groups_of(relation))]
+    weights = [len(groups) ** 0.5 for groups, _ in stock]
+    totals = [sum(weights[: end + 1]) for end in range(len(weights))]
+
+    def draw(rng: random.Random) -> Pair:
+        [(groups, subjects)] = rng.choices(stock, cum_weights=totals)
+        given, said, form = _two(rng, rng.choice(groups))
+        name = rng.choice(subjects if subjects and rng.random() < 0.8 else names)
+        return Pair(filled(given, name), filled(said, name), form)
+
+    return draw
+
+
+def from_questions(records: Sequence[dict[str, object]]) -> Source:
+    """Records with `subject`, `src`, `rephrase`, `answers`: either question, or a statement made of one.
+
+    Records whose texts hold an answer or do not name the subject are left out.
+    """
+    stock = [
+        (name, forms) for record in records if (forms := _record(record)) for name in [str(record["subject"])]
+    ]
+
+    def draw(rng: random.Random) -> Pair:
+        name, forms = rng.choice(stock)
+        given, said, form = _two(rng, forms)
+        return Pair(filled(given, name), filled(said, name), form)
+
+    return draw
+
+
+def question_records(path: Path, *, held_back: bool = False) -> list[dict[str, object]]:
+    """The records of a file that are trained on, or those that are held back."""
+    rows: list[dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
+    return rows[-HELD_BACK:] if held_back else rows[:-HELD_BACK]
+
+
+def from_splits(path: Path, *, held_back: bool = False) -> Source:
+    """Sentence, tab, the same in two sentences: both ways, where each has 80 % of the other's words."""
+    stock = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        whole, _, parts = (detokenised(part) for part in line.partition("\t"))
+        split = " ".join(parts.replace("<::::>", " ").split())
+        if (
+            whole
+            and split
+            and len(whole.split()) <= 30
+            and min(_known(whole, split), _known(split, whole)) >= 0.8
+        ):
+            stock.append((whole, split))
+    stock = stock[-HELD_BACK:] if held_back else stock[:-HELD_BACK]
+
+    def draw(rng: random.Random) -> Pair:
+        given, said = rng.sample(rng.choice(stock), 2)
+        return Pair(given, said, "sentence")
+
+    return draw
+
+
+def mixed_sources(parts: Sequence[tuple[float, Source]]) -> Source:
+    """Draws from weighted sources."""
+    weights = [weight for weight, _ in parts]
+
+    def draw(rng: random.Random) -> Pair:
+        [(_, source)] = rng.choices(parts, weights)
+        return source(rng)
+
+    return draw
+
+
+def filled(phrasing: str, name: str) -> str:
+    """A phrasing about somebody, with a capital letter and single spaces."""
+    text = " ".join(phrasing.replace("{}", name).split())
+    return text[:1].upper() + text[1:]
+
+
+def _two(rng: random.Random, forms: Forms) -> tuple[str, str, str]:
+    """A given phrasing and another one in a form drawn by chance, preferring other words."""
+    drawn = [form for form in forms for _ in range({"order": 1}.get(form, 3))]
+    form = rng.choice(drawn)
+    given = rng.choice(forms[rng.choice(drawn)])
+    others = [text for text in forms[form] if text != given]
+    if not others:
+        return _two(rng, forms)
+    few = rng.sample(others, min(3 if rng.random() < 0.5 else 1, len(others)))
+    return given, min(few, key=lambda text: _known(text, given)), form
+
+
+def _record(record: dict[str, object]) -> Forms:
+    """The phrasings of a question record; none where they cannot be used."""
+    name, asked = str(record["subject"]), [str(record["src"]), str(record["rephrase"])]
+    told = [str(answer) for answer in record["answers"]]  # type: ignore[attr-defined]
+    if any(name not in text for text in asked) or any(
+        a and a.lower() in t.lower() for a in told for t in asked
+    ):
+        return {}
+    questions = [text.replace(name, "{}", 1) for text in asked]
+    made = [s for q in questions for s in open_statements(q.lower())]
+    forms = {"question": list(dict.fromkeys(questions)), "statement": list(dict.fromkeys(made))}
+    kept = {form: texts for form, texts in forms.items() if texts}
+    return kept if sum(map(len, kept.values())) > 1 else {}
+
+
+def _known(text: str, other: str) -> float:
+    """How many of a text's words are in another, as a share."""
+    there = set(other.lower().split())
+    words = text.lower().split()
+    return sum(word in there for word in words) / max(1, len(words))
