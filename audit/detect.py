@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal, Protocol
@@ -164,13 +164,17 @@ def shipped_cases() -> list[Case]:
     return [Case(**json.loads(line)) for line in lines]
 
 
-def measure(detector: Detector, cases: Iterable[Case]) -> DetectorQuality:
+def fact_of(case: Case) -> AuditFact:
+    """The fact that a labelled output is about."""
+    return AuditFact("case", case.prompt, (case.answer,))
+
+
+def measure(
+    detector: Detector, cases: Iterable[Case], about: Callable[[Case], AuditFact] = fact_of
+) -> DetectorQuality:
     """Run a detector over labelled outputs. What it cannot score counts against it."""
-    return quality_of(detector.name, [(case, _judged(detector, case)) for case in cases])
-
-
-def _judged(detector: Detector, case: Case) -> Outcome:
-    return detector.judge(AuditFact("case", case.prompt, (case.answer,)), case.prompt, case.output)
+    judged = [(case, detector.judge(about(case), case.prompt, case.output)) for case in cases]
+    return quality_of(detector.name, judged)
 
 
 def quality_of(name: str, judged: Iterable[tuple[Case, Outcome]]) -> DetectorQuality:

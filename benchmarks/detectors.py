@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import audit
-from audit.detect import Detector, DetectorQuality, ExactDetector, measure, shipped_cases
-from audit.facts import AuditFact
+from audit.detect import Detector, DetectorQuality, ExactDetector, fact_of, measure, shipped_cases
 from audit.semantic import EMBEDDER, QUALITY, THRESHOLD, SemanticDetector
 from benchmarks.recording import Row, parser, write_result
 
@@ -54,7 +53,7 @@ def by_rule(detector: Detector) -> dict[str, str]:
     right: Counter[str] = Counter()
     cases = shipped_cases()
     for case in cases:
-        outcome = detector.judge(AuditFact("case", case.prompt, (case.answer,)), case.prompt, case.output)
+        outcome = detector.judge(fact_of(case), case.prompt, case.output)
         right[case.rule] += outcome == ("leaked" if case.leaks else "clean")
     total = Counter(case.rule for case in cases)
     return {rule: f"{right[rule]} of {total[rule]}" for rule in total}
