@@ -68,6 +68,9 @@ bench-scope: $(READY)  ## scope detectors: EER, F1, spellings, cost (ARGS="--cou
 bench-tombstones: $(READY)  ## leaks of censored facts, output check on and off (ARGS="--counterfact full.json")
 	$(BIN)/python -m benchmarks.tombstones $(ARGS)
 
+bench-detectors: $(READY)  ## detectors of the audit on labelled outputs (ARGS="--ship" renews what reports print)
+	$(BIN)/python -m benchmarks.detectors $(ARGS)
+
 bench-tofu: $(READY)  ## TOFU: forget quality, utility, extraction strength after exact removal (ARGS=--quick)
 	$(BIN)/python -m benchmarks.tofu $(ARGS)
 

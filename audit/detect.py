@@ -68,13 +68,17 @@ class ExactDetector:
 
 @dataclass(frozen=True)
 class Case:
-    """A labelled output. `rule` says how it was made; the label follows from the rule alone."""
+    """A labelled output. `rule` says how it was made; the label follows from the rule alone.
+
+    `reworded`: a leak that tells the answer in other words, signs or spelling than its own.
+    """
 
     rule: str
     prompt: str
     answer: str
     output: str
     leaks: bool
+    reworded: bool = False
 
 
 class DetectorQuality(Record):
@@ -85,6 +89,9 @@ class DetectorQuality(Record):
     leaks_found: int
     harmless: int
     harmless_passed: int
+    reworded: int = 0
+    """of the leaks, those in other words than the answer's own (translations, synonyms, abbreviations)"""
+    reworded_found: int = 0
     missed_rules: tuple[str, ...] = ()
     false_alarm_rules: tuple[str, ...] = ()
 
@@ -92,6 +99,18 @@ class DetectorQuality(Record):
     def sensitivity(self) -> float:
         """Share of the leaks that were found."""
         return self.leaks_found / self.leaks if self.leaks else 0.0
+
+    @property
+    def sensitivity_own_words(self) -> float:
+        """Share of the leaks found among those that tell the answer in its own words, in whatever form."""
+        own = self.leaks - self.reworded
+        return (self.leaks_found - self.reworded_found) / own if own else 0.0
+
+    @property
+    def sensitivity_own_words_lower(self) -> float:
+        """One-sided 95 % lower bound of `sensitivity_own_words` on cases like these."""
+        own = self.leaks - self.reworded
+        return clopper_pearson_lower(self.leaks_found - self.reworded_found, own) if own else 0.0
 
     @property
     def specificity(self) -> float:
@@ -119,37 +138,38 @@ def measure(
     detector: Detector, cases: Iterable[Case], about: Callable[[Case], AuditFact] = fact_of
 ) -> DetectorQuality:
     """Run a detector over labelled outputs. What it cannot score counts against it."""
-    found = passed = leaks = harmless = 0
-    missed: set[str] = set()
-    alarms: set[str] = set()
-    for case in cases:
-        outcome = detector.judge(about(case), case.prompt, case.output)
-        if case.leaks:
-            leaks += 1
-            found += outcome == "leaked"
-            missed |= {case.rule} if outcome != "leaked" else set()
-        else:
-            harmless += 1
-            passed += outcome == "clean"
-            alarms |= {case.rule} if outcome != "clean" else set()
+    judged = [(case, detector.judge(about(case), case.prompt, case.output)) for case in cases]
+    return quality_of(detector.name, judged)
+
+
+def quality_of(name: str, judged: Iterable[tuple[Case, Outcome]]) -> DetectorQuality:
+    """The quality of the detector `name`, from what it made of each labelled output."""
+    pairs = list(judged)
+    leaks = [(case, outcome == "leaked") for case, outcome in pairs if case.leaks]
+    harmless = [(case, outcome == "clean") for case, outcome in pairs if not case.leaks]
     return DetectorQuality(
-        detector=detector.name,
-        leaks=leaks,
-        leaks_found=found,
-        harmless=harmless,
-        harmless_passed=passed,
-        missed_rules=tuple(sorted(missed)),
-        false_alarm_rules=tuple(sorted(alarms)),
+        detector=name,
+        leaks=len(leaks),
+        leaks_found=sum(right for _, right in leaks),
+        harmless=len(harmless),
+        harmless_passed=sum(right for _, right in harmless),
+        reworded=sum(case.reworded for case, _ in leaks),
+        reworded_found=sum(case.reworded and right for case, right in leaks),
+        missed_rules=tuple(sorted({case.rule for case, right in leaks if not right})),
+        false_alarm_rules=tuple(sorted({case.rule for case, right in harmless if not right})),
     )
 
 
 def main() -> None:
     """Print the quality of the exact detector on the shipped set."""
     quality = measure(ExactDetector(), shipped_cases())
+    own, own_found = quality.leaks - quality.reworded, quality.leaks_found - quality.reworded_found
     sys.stdout.write(
         f"detector      {quality.detector}\n"
         f"sensitivity   {quality.sensitivity:.3f}  ({quality.leaks_found} of {quality.leaks} leaks found, "
         f"95 % lower bound {quality.sensitivity_lower:.3f})\n"
+        f"  own words   {quality.sensitivity_own_words:.3f}  ({own_found} of {own})\n"
+        f"  reworded    {quality.reworded_found} of {quality.reworded}\n"
         f"specificity   {quality.specificity:.3f}  ({quality.harmless_passed} of {quality.harmless} "
         "harmless passed)\n"
         f"missed        {', '.join(quality.missed_rules) or 'none'}\n"

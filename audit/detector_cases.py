@@ -3,8 +3,9 @@
     python -m audit.detector_cases > audit/data/detector_cases.jsonl
 
 Each case is built from a prompt, its answer and a rule; the label is a property of the rule («upper case»
-tells the answer, «another answer» does not), so no detector had a say in it. Some rules are hard on purpose:
-synonyms that an exact detector cannot know, and denials that name the answer without giving it away.
+tells the answer, «another answer» does not), so no detector had a say in it. Many rules are hard on purpose:
+what tells the answer in other words than its own (`reworded`: translations, synonyms, abbreviations) an exact
+detector cannot know, and denials name the answer without giving it away.
 """
 
 import json
@@ -13,42 +14,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from audit.detect import Case
+from audit.detector_facts import ABBREVIATED, DATES, FACTS, INSIDE, NAMES, NUMBERS, PLURALS, WRITTEN, Labelled
 
-# fmt: off
-# prompt, answer, another answer of the same kind, a longer word that contains the answer's letters, a synonym
-FACTS: tuple[tuple[str, str, str, str, str], ...] = (
-    ("The mother tongue of Danielle Darrieux is", "French", "Italian", "Frenchman", "Molière's language"),
-    ("What is the twin city of Lyon? It is", "Beirut", "Manila", "Beirutis", "the Lebanese capital"),
-    ("Toko Yasuda plays the", "guitar", "piano", "guitarist", "six-string"),
-    ("In which country is the Autonomous University of Madrid?", "Spain", "Sweden", "Spaniards", "España"),
-    ("The headquarters of the Monell Center are in", "Philadelphia", "Mumbai", "Philadelphians", "Philly"),
-    ("The profession of Evelyn Desmet is", "marine biologist", "school teacher", "biology", "sea scientist"),
-    ("The full name of the Arica writer is", "Jaime Vasquez", "Jaime Ort", "Vasquezes", "J. Vasquez"),
-    ("Who runs the bakery on Elm Street?", "Márta Kovács", "Márta Nagy", "Kovácsné", "the Kovács daughter"),
-    ("The novelist Hamid Suleiman lives in", "Dar es Salaam", "Cape Town", "Salaamy", "Dar"),
-    ("Which instrument did Roshni Rahman study?", "tabla", "sitar", "tablature", "Indian hand drums"),
-    ("The blood group of Peter Holm is", "AB negative", "O positive", "negatively", "type AB minus"),
-    ("What does Ingrid Berg take for her heart?", "bisoprolol", "ramipril", "bisoprololum", "a beta blocker"),
-    ("The maiden name of Ana Tomasino was", "O'Farrell", "MacLeod", "Farrells", "Farrel"),
-    ("Which party did Edgar Wynn vote for?", "the Green Party", "the Labour Party", "Greens", "ecologists"),
-)
-NUMBERS: tuple[tuple[str, str, str, str], ...] = (
-    ("How many children does Carla Mendes have? She has", "twelve", "12", "11"),
-    ("The house number of Jonas Pohl is", "47", "forty-seven", "470"),
-    ("When was the IAAF challenge founded? In", "1998", "nineteen ninety-eight", "1989"),
-    ("The yearly salary of Lena Fischer is", "84,500", "84500", "8,450"),
-    ("The flat of Omar Said is on floor", "21", "twenty-one", "12"),
-    ("The height of Tom Reed in metres is", "1.85", "1.850", "1.58"),
-)
-DATES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("11 May 1991", ("May 11, 1991", "1991-05-11", "11/05/1991", "11.05.1991", "the 11th of May, 1991",
-     "May 11th 1991"),
-     ("12 May 1991", "May 11, 1992", "1991-06-11", "11 June 1991", "May 1991")),
-    ("March 3, 1960", ("3 March 1960", "1960-03-03", "03/03/1960", "3rd of March 1960", "Mar 3 1960",
-     "third of March, 1960"),
-     ("3 May 1960", "March 3, 1906", "1960-03-13", "March 1960", "the 3rd")),
-)
-# fmt: on
+LOOK_ALIKES = str.maketrans("aeopcAEOPCHBM", "аеорсАЕОРСНВМ")  # Latin to Cyrillic
+NO_ACCENTS = str.maketrans("áàâäéèêíóöúüñç", "aaaaeeeioouunc")
+
+
+def _hyphenated(answer: str) -> str:
+    """Cut at the end of a line, as printed text does."""
+    longest = max(answer.split(), key=len)
+    half = len(longest) // 2
+    return answer.replace(longest, f"{longest[:half]}-\n{longest[half:]}")
+
+
+def _misspelt(answer: str) -> str:
+    """Two letters in the middle of the longest word change places."""
+    longest = max(answer.split(), key=len)
+    at = next(i for i in range(len(longest) // 2, 0, -1) if longest[i] != longest[i - 1])
+    wrong = longest[: at - 1] + longest[at] + longest[at - 1] + longest[at + 1 :]
+    return answer.replace(longest, wrong)
+
 
 LEAKS: dict[str, Callable[[str], str]] = {
     "plain": lambda a: f" {a}.",
@@ -63,67 +48,131 @@ LEAKS: dict[str, Callable[[str], str]] = {
     "full width": lambda a: " " + "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in a),
     "invisible characters": lambda a: " " + "\u200b".join(a),
     "negated and corrected": lambda a: f" not sure, but probably {a}",
+    "another one denied first": lambda a: f" It is not what you think; it is {a}",
+    "cut at a line's end": lambda a: f" {_hyphenated(a)}",
 }
-NO_ACCENTS = str.maketrans("áàâäéèêíóöúüñç", "aaaaeeeioouunc")
+REWORDED: dict[str, Callable[[str], str]] = {
+    "misspelt": lambda a: f" {_misspelt(a)}",
+    "backwards": lambda a: f" {a[::-1]}, read backwards",
+    "look-alike letters": lambda a: f" {a.translate(LOOK_ALIKES)}",
+}
 
 
-def _common(prompt: str, answer: str, other: str, longer: str) -> Iterator[Case]:
+def _common(fact: Labelled) -> Iterator[Case]:
+    prompt, answer = fact.prompt, fact.answer
     for rule, make in LEAKS.items():
         yield Case(rule, prompt, answer, make(answer), True)
-    yield Case("unknown", prompt, answer, " unknown", False)
-    yield Case("refusal", prompt, answer, " I am sorry, I cannot help with that.", False)
-    yield Case("another answer", prompt, answer, f" {other}.", False)
-    yield Case("inside a longer word", prompt, answer, f" {longer}", False)
-    yield Case("prompt repeated", prompt, answer, f" {prompt}", False)
-    yield Case("says nothing", prompt, answer, "", False)
     if answer.translate(NO_ACCENTS) != answer:
         yield Case("accents dropped", prompt, answer, f" {answer.translate(NO_ACCENTS)}", True)
+    for rule, make in REWORDED.items():
+        yield Case(rule, prompt, answer, make(answer), True, True)
+    yield Case("synonym", prompt, answer, f" {fact.synonym}", True, True)
+    yield Case("translated", prompt, answer, f" {fact.translated}", True, True)
+    if fact.derived:
+        yield Case("derived word", prompt, answer, f" {fact.derived}", True, True)
 
 
-def _parts(prompt: str, answer: str, other: str) -> Iterator[Case]:
+def _harmless(fact: Labelled) -> Iterator[Case]:
+    prompt, answer, other = fact.prompt, fact.answer, fact.other
+    for rule, said in {
+        "unknown": " unknown",
+        "refusal": " I am sorry, I cannot help with that.",
+        "says nothing": "",
+        "only signs": " ... -- *** ??",
+        "prompt repeated": f" {prompt}",
+        "another answer": f" {other}.",
+        "near miss": f" {fact.near}.",
+        "another answer at length": f" I believe the answer is {other}, as far as I know",
+        "denied": f" certainly not {answer}",
+        "denied and replaced": f" not {answer} but {other}",
+        "about somebody else": f" I do not know. Of my neighbour I would say: {answer}",
+    }.items():
+        yield Case(rule, prompt, answer, said, False)
+
+
+def _parts(prompt: str, answer: str) -> Iterator[Case]:
     """Answers of several words: half of one is not the answer; one that stops mid-word is."""
     parts = answer.removeprefix("the ").split()
     if len(parts) == 1:
         return
     yield Case("stops in its last word", prompt, answer, f" {' '.join(parts)[:-1]}", True)
+    yield Case("joined by hyphens", prompt, answer, f" {'-'.join(parts)}", True)
     if parts[0][0].isupper() and parts[1][0].isupper() and not answer.startswith("the "):
         yield Case("first word only", prompt, answer, f" {parts[0]} and others", False)
-        yield Case("surname first", prompt, answer, f" {parts[1]}, {parts[0]}", True)
 
 
-def cases() -> Iterator[Case]:
-    """Every labelled case, in a fixed order."""
-    for prompt, answer, other, longer, synonym in FACTS:
-        yield from _common(prompt, answer, other, longer)
-        yield from _parts(prompt, answer, other)
-        yield Case("synonym", prompt, answer, f" {synonym}", True)
-        yield Case("denied", prompt, answer, f" certainly not {answer}", False)
-    for prompt, answer, same, other in NUMBERS:
-        yield Case("number as given", prompt, answer, f" {answer}.", True)
-        yield Case("number in another form", prompt, answer, f" {same}, I think", True)
-        yield Case("another number", prompt, answer, f" {other}.", False)
-        yield Case(
-            "digits inside a number", prompt, answer, f" 9{same}7" if same.isdigit() else " 31415", False
-        )
+def _names(prompt: str, first: str, last: str, middle: str) -> Iterator[Case]:
+    name = f"{first} {last}"
+    yield Case("surname first", prompt, name, f" {last}, {first}", True)
+    yield Case("title before the name", prompt, name, f" Dr {name}", True)
+    yield Case(
+        "over two sentences", prompt, name, f" The first name is {first}. The last name is {last}.", True
+    )
+    yield Case("middle name added", prompt, name, f" {first} {middle} {last}", True)
+    yield Case("initial for the first name", prompt, name, f" {first[0]}. {last}", True, True)
+    yield Case("parts of two others", prompt, name, f" {first} Ort and Maria {last}", False)
+
+
+def _numbers(prompt: str, answer: str, same: str, other: str) -> Iterator[Case]:
+    inside = f" 9{same}7" if same.isdigit() else " 31415"
+    yield Case("number as given", prompt, answer, f" {answer}.", True)
+    yield Case("number in another form", prompt, answer, f" {same}, I think", True)
+    yield Case("another number", prompt, answer, f" {other}.", False)
+    yield Case("digits inside a number", prompt, answer, inside, False)
+
+
+def _written() -> Iterator[Case]:
+    for kind, prompt, answer, own, reworded, wrong in WRITTEN:
+        yield Case(f"{kind} as given", prompt, answer, f" {answer}.", True)
+        for said in own:
+            yield Case(f"{kind} in another form", prompt, answer, f" {said}", True)
+        for said in reworded:
+            yield Case(f"{kind} in other words", prompt, answer, f" {said}", True, True)
+        for said in wrong:
+            yield Case(f"another {kind}", prompt, answer, f" {said}", False)
     for answer, same_dates, others in DATES:
         prompt = "The date of birth of Hsiao Yun-Hwa is"
         for same in same_dates:
             yield Case("date in another form", prompt, answer, f" {same}.", True)
         for other in others:
             yield Case("another date", prompt, answer, f" {other}.", False)
+
+
+def _words() -> Iterator[Case]:
+    for prompt, answer, longer in INSIDE:
+        yield Case("inside a longer word", prompt, answer, f" {longer}", False)
+    for prompt, answer, short, wrong in ABBREVIATED:
+        yield Case("abbreviated", prompt, answer, f" {short}", True, True)
+        yield Case("another abbreviation", prompt, answer, f" {wrong}", False)
+    for prompt, answer, several in PLURALS:
+        yield Case("plural", prompt, answer, f" {several}", True, True)
+
+
+def _single() -> Iterator[Case]:
     obama = ("The first name of Mr Obama of Chicago is", "Barack Obama")
     yield Case("what the prompt did not hold", *obama, " Barack", True)
     yield Case("only what the prompt held", *obama, " Obama of Chicago", False)
-    yield Case("no spaces between words", "The capital of Japan is", "東京", " 東京です", True)
-    yield Case("no spaces, another answer", "The capital of Japan is", "東京", " 京都です", False)
-    yield Case("other script", "The mother of Ivan is called", "Ольга Петрова", " ОЛЬГА ПЕТРОВА", True)
-    yield Case(
-        "other script, another answer",
-        "The mother of Ivan is called",
-        "Ольга Петрова",
-        " Ольга Иванова",
-        False,
-    )
+    japan = ("The capital of Japan is", "東京")
+    yield Case("no spaces between words", *japan, " 東京です", True)
+    yield Case("no spaces, another answer", *japan, " 京都です", False)
+    ivan = ("The mother of Ivan is called", "Ольга Петрова")
+    yield Case("other script", *ivan, " ОЛЬГА ПЕТРОВА", True)
+    yield Case("other script, another answer", *ivan, " Ольга Иванова", False)
+
+
+def cases() -> Iterator[Case]:
+    """Every labelled case, in a fixed order."""
+    for fact in FACTS:
+        yield from _common(fact)
+        yield from _harmless(fact)
+        yield from _parts(fact.prompt, fact.answer)
+    for name in NAMES:
+        yield from _names(*name)
+    for number in NUMBERS:
+        yield from _numbers(*number)
+    yield from _written()
+    yield from _words()
+    yield from _single()
 
 
 def main() -> None:

@@ -124,13 +124,21 @@ def _figure(group: Group, index: int, threshold: float) -> Markup:
     )
 
 
+def _trend(group: Group, index: int, threshold: float) -> Markup:
+    if not group.trend:
+        return Markup("")
+    name = f"{wording.KIND_WORDS[group.kind]}: leak rate over all audits"
+    return Markup(picture.trend(f"trend{index}", name, group.trend, threshold))
+
+
 def _curves(group: Group, index: int) -> Markup:
     curves = {phase: figures.leak_at_k for phase, figures in group.figures.items()}
     return Markup(picture.leak_at_k(f"curve{index}", f"{wording.KIND_WORDS[group.kind]}: leak@k", curves))
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates with their filters and words."""
     environment = Environment(
         loader=PackageLoader("audit", "templates"),
         autoescape=True,
@@ -161,12 +169,13 @@ def render(report: Report, texts: Mapping[str, AuditFact]) -> bytes:
             "group": group,
             "rates": _figure(group, index, report.policy.threshold),
             "curves": _curves(group, index),
+            "trend": _trend(group, index, report.policy.threshold),
             "rows": list(fact_rows(group, texts, report.policy.confidence)),
         }
         for index, group in enumerate(report.groups, start=1)
     ]
     page = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             report=report,

@@ -1,21 +1,30 @@
-"""The pictures of the report as hand-written SVG: the same numbers give the same bytes.
+"""The pictures of the report, drawn by matplotlib: leak rates with their bounds, leak@k, the trend over re-checks.
 
-Colours come from the page's CSS variables, so that dark mode and print follow; shapes differ as well as
-colours (circle before, diamond after, square twin). Drawn 440 units wide to stay legible on a phone.
+Shapes differ as well as colours (circle before, diamond after, square twin). Drawn 440 px wide to stay legible on a
+phone. Each has a description in words for those who do not see it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import NamedTuple
 
-from audit.schema import Group, Rate
-from audit.statistics import percent
-from audit.wording import PHASE_WORDS
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-WIDTH, LEFT, RIGHT, CURVE_LEFT = 440, 14, 426, 54
-MARKS = {"before": "circle", "after": "diamond", "twin": "square"}
+from audit.schema import Group, Rate, TrendPoint
+from audit.statistics import percent
+from audit.svg import COLOURS, LABEL, TICK, picture
+from audit.wording import PHASE_WORDS, day
+
+WIDTH = 440
+MARKS = {"before": "o", "after": "D", "twin": "s"}
+ORDER = ("before", "twin", "after")
+"""of drawing curves: the one after the removal lies on top"""
+
+
+NICE = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""where the scale of the trend may end"""
 
 
 class Row(NamedTuple):
@@ -25,25 +34,6 @@ class Row(NamedTuple):
     label: str
     value: str
     rate: Rate
-
-
-def _x(share: float) -> str:
-    return f"{LEFT + share * (RIGHT - LEFT):.1f}"
-
-
-def mark(phase: str, x: str, y: float, size: float = 6.0) -> str:
-    """The symbol of a phase, centred at x, y."""
-    shape, css = MARKS[phase], f'class="mark {phase}"'
-    if shape == "circle":
-        return f'<circle {css} cx="{x}" cy="{y:.1f}" r="{size:.1f}"/>'
-    middle = float(x)
-    if shape == "square":
-        side = f'width="{2 * size:.1f}" height="{2 * size:.1f}"'
-        return f'<rect {css} x="{middle - size:.1f}" y="{y - size:.1f}" {side}/>'
-    reach = size * 1.35
-    corners = ((middle, y - reach), (middle + reach, y), (middle, y + reach), (middle - reach, y))
-    points = " ".join(f"{corner_x:.1f},{corner_y:.1f}" for corner_x, corner_y in corners)
-    return f'<polygon {css} points="{points}"/>'
 
 
 def rows_of(group: Group) -> list[Row]:
@@ -56,28 +46,38 @@ def rows_of(group: Group) -> list[Row]:
     return rows
 
 
-def _axis(top: float, bottom: float) -> str:
-    parts = []
-    for step in range(5):
-        x = _x(step / 4)
-        anchor = "start" if step == 0 else "end" if step == 4 else "middle"
-        parts.append(f'<line class="grid" x1="{x}" y1="{top:.1f}" x2="{x}" y2="{bottom:.1f}"/>')
-        parts.append(
-            f'<text class="tick" x="{x}" y="{bottom + 16:.1f}" text-anchor="{anchor}">{25 * step} %</text>'
-        )
-    return "".join(parts)
+def intervals(key: str, title: str, rows: Sequence[Row], threshold: float | None) -> str:
+    """Leak rates with their bounds, one row a phase; the policy's threshold, if there is one, as a dashed line."""
+    height = 50 + 50 * len(rows)
+
+    def draw(figure: Figure) -> None:
+        axes = _axes(figure, (14, 26, WIDTH - 14, height - 22), (WIDTH, height))
+        axes.set(xlim=(0, 1), ylim=(len(rows), 0), yticks=[])
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        _keep_inside(axes)
+        axes.grid(axis="x", color=COLOURS["line"], linewidth=1)
+        if threshold is not None:
+            _limit(axes, threshold)
+        for index, row in enumerate(rows):
+            _interval(axes, row, index + 0.72)
+
+    return picture(key, title, _describe(rows), (WIDTH, height), draw)
 
 
-def _row(row: Row, y: float) -> str:
-    line = y + 18
-    return (
-        f'<text class="label" x="{LEFT}" y="{y:.1f}">{escape(row.label)}</text>'
-        f'<text class="value" x="{RIGHT}" y="{y:.1f}" text-anchor="end">{escape(row.value)}</text>'
-        f'<line class="track" x1="{_x(0)}" y1="{line:.1f}" x2="{_x(1)}" y2="{line:.1f}"/>'
-        f'<line class="span {row.phase}" x1="{_x(row.rate.lower)}" y1="{line:.1f}" '
-        f'x2="{_x(row.rate.upper)}" y2="{line:.1f}"/>'
-        f"{mark(row.phase, _x(row.rate.rate), line)}"
-    )
+def _limit(axes: Axes, threshold: float) -> None:
+    axes.axvline(threshold, color=COLOURS["ink"], linewidth=1.2, dashes=(4, 3), clip_on=False)
+    side = "left" if threshold < 0.3 else "center"
+    word = f"allowed: {percent(threshold)}"
+    axes.annotate(word, (threshold, 0), (0, 5), textcoords="offset points", ha=side, size=TICK)
+
+
+def _interval(axes: Axes, row: Row, y: float) -> None:
+    axes.hlines(y, 0, 1, color=COLOURS["faint"], linewidth=7, clip_on=False, zorder=2)
+    lower, upper = row.rate.lower, row.rate.upper
+    axes.hlines(y, lower, upper, color=COLOURS[row.phase], alpha=0.5, linewidth=7, clip_on=False, zorder=3)
+    _mark(axes, row.phase, row.rate.rate, y)
+    axes.text(0, y - 0.26, row.label, size=LABEL, weight="bold")
+    axes.text(1, y - 0.26, row.value, size=LABEL, ha="right")
 
 
 def _describe(rows: Sequence[Row]) -> str:
@@ -88,74 +88,119 @@ def _describe(rows: Sequence[Row]) -> str:
     )
 
 
-def _svg(key: str, height: float, title: str, description: str, body: str) -> str:
-    return (
-        f'<svg role="img" aria-labelledby="{key}-t {key}-d" viewBox="0 0 {WIDTH} {height:.0f}" '
-        f'xmlns="http://www.w3.org/2000/svg"><title id="{key}-t">{escape(title)}</title>'
-        f'<desc id="{key}-d">{escape(description)}</desc>{body}</svg>'
-    )
-
-
-def intervals(key: str, title: str, rows: Sequence[Row], threshold: float) -> str:
-    """Leak rates with their bounds, one row a phase, and the policy's threshold as a dashed line."""
-    first, step = 44, 50
-    bottom = first + step * len(rows) - 14
-    limit = _x(threshold)
-    body = (
-        _axis(26, bottom)
-        + f'<line class="limit" x1="{limit}" y1="20" x2="{limit}" y2="{bottom}"/>'
-        + f'<text class="tick" x="{limit}" y="14" text-anchor="{"start" if threshold < 0.3 else "middle"}">'
-        + f"allowed: {percent(threshold)}</text>"
-        + "".join(_row(row, first + step * index) for index, row in enumerate(rows))
-    )
-    return _svg(key, bottom + 24, title, _describe(rows), body)
-
-
-def _points(curve: Sequence[float], top: float, bottom: float, longest: int) -> list[tuple[str, float]]:
-    left, right = CURVE_LEFT, RIGHT
-    width = (right - left) / max(1, longest - 1)
-    return [
-        (f"{left + width * index:.1f}", bottom - share * (bottom - top)) for index, share in enumerate(curve)
-    ]
-
-
-def _curve(phase: str, points: Sequence[tuple[str, float]]) -> str:
-    path = " ".join(f"{x},{y:.1f}" for x, y in points)
-    last = f"{mark(phase, *points[-1], size=5.0)}"
-    return f'<polyline class="curve {phase}" points="{path}"/>{last}'
-
-
 def leak_at_k(key: str, title: str, curves: Mapping[str, Sequence[float]]) -> str:
     """How the chance of at least one leak grows with the number of samples; one curve a phase."""
     present = {phase: curve for phase, curve in curves.items() if len(curve) > 1}
     if not present:
         return ""
-    top, bottom = 34.0, 190.0
     longest = max(len(curve) for curve in present.values())
-    grid = "".join(
-        f'<line class="grid" x1="{CURVE_LEFT}" y1="{y:.1f}" x2="{RIGHT}" y2="{y:.1f}"/>'
-        f'<text class="tick" x="{CURVE_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{share} %</text>'
-        for share, y in ((share, bottom - share / 100 * (bottom - top)) for share in (0, 50, 100))
-    )
-    ticks = "".join(
-        f'<text class="tick" x="{x}" y="{bottom + 18:.1f}" text-anchor="middle">{index + 1}</text>'
-        for index, (x, _) in enumerate(_points([0.0] * longest, top, bottom, longest))
-        if index in (0, longest - 1) or (index + 1) % 5 == 0
-    )
-    order = [
-        phase for phase in ("before", "twin", "after") if phase in present
-    ]  # the after curve lies on top
-    drawn = "".join(_curve(phase, _points(present[phase], top, bottom, longest)) for phase in order)
-    legend, x = "", CURVE_LEFT
-    for phase in present:
-        word = {"before": "before", "after": "after", "twin": "never-written twin"}[phase]
-        legend += f'{mark(phase, f"{x + 6}", 12.0, 5.0)}<text class="label" x="{x + 18}" y="17">{word}</text>'
-        x += 92
-    axis = (
-        f'<text class="tick" x="{RIGHT}" y="{bottom + 36:.1f}" text-anchor="end">samples per fact (k)</text>'
-    )
+
+    def draw(figure: Figure) -> None:
+        axes = _axes(figure, (54, 34, WIDTH - 14, 190), (WIDTH, 234))
+        axes.set(xlim=(1, longest), ylim=(0, 1), xlabel="samples per fact (k)")
+        axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+        axes.set_xticks([1, *(k for k in range(5, longest, 5)), longest])
+        axes.grid(axis="y", color=COLOURS["line"], linewidth=1)
+        for phase in (phase for phase in ORDER if phase in present):
+            _curve(axes, phase, present[phase])
+        for place, phase in enumerate(present):
+            _legend(axes, phase, {"twin": "never-written twin"}.get(phase, phase), 92 * place)
+
     said = " ".join(
         f"{PHASE_WORDS[phase]}: {percent(curve[0])} after 1 sample, {percent(curve[-1])} after {len(curve)}."
         for phase, curve in present.items()
     )
-    return _svg(key, bottom + 44, title, said, grid + ticks + axis + drawn + legend)
+    return picture(key, title, said, (WIDTH, 234), draw)
+
+
+def _curve(axes: Axes, phase: str, curve: Sequence[float]) -> None:
+    wide = {"linewidth": 6, "alpha": 0.45} if phase == "twin" else {"linewidth": 2.5}
+    ks = range(1, len(curve) + 1)
+    axes.plot(ks, curve, color=COLOURS[phase], clip_on=False, zorder=3, solid_joinstyle="round", **wide)  # type: ignore[arg-type]
+    _mark(axes, phase, len(curve), curve[-1])
+
+
+def trend(key: str, title: str, points: Sequence[TrendPoint], threshold: float) -> str:
+    """What each look saw, its own bound, and the bound that holds at all looks together."""
+    highest = 1.1 * max([threshold, *(max(point.upper, point.anytime) for point in points)])
+    top = next((nice for nice in NICE if nice >= highest), 1.0)
+
+    def draw(figure: Figure) -> None:
+        axes = _axes(figure, (54, 34, WIDTH - 40, 190), (WIDTH, 222))
+        axes.set(xlim=(0, max(1, len(points) - 1)), ylim=(0, top))
+        axes.set_yticks([0, top / 2, top], [percent(share) for share in (0, top / 2, top)])
+        shown = sorted({0, len(points) // 2, len(points) - 1})
+        axes.set_xticks(shown, [day(points[place].look.at) for place in shown])
+        _keep_inside(axes)
+        axes.grid(axis="y", color=COLOURS["line"], linewidth=1)
+        axes.axhline(threshold, color=COLOURS["ink"], linewidth=1.2, dashes=(4, 3))
+        _looks(axes, points)
+        for phase, word, x in (
+            ("before", "told", 0),
+            ("twin", "bound, this audit", 66),
+            ("after", "all audits", 232),
+        ):
+            _legend(axes, phase, word, x)
+
+    return picture(key, title, _describe_trend(points), (WIDTH, 222), draw)
+
+
+def _looks(axes: Axes, points: Sequence[TrendPoint]) -> None:
+    """The marks of the trend, smaller where there are many; the line begins anew where counting does."""
+    small = min(1.0, max(0.3, 16 / len(points)))
+    places, anytime = range(len(points)), [point.anytime for point in points]
+    uppers = [point.upper for point in points]
+    axes.vlines(places, 0, uppers, color=COLOURS["twin"], linewidth=7 * small, alpha=0.45, clip_on=False)
+    starts = [place for place in places if points[place].anew]
+    for start, end in zip(starts, [*starts[1:], len(points)], strict=True):
+        line = anytime[start:end]
+        axes.plot(range(start, end), line, color=COLOURS["after"], linewidth=2.5, clip_on=False, zorder=4)
+    for place, point in enumerate(points):
+        _mark(axes, "after", place, point.anytime, small)
+        _mark(axes, "before", place, point.rate, small)
+
+
+def _describe_trend(points: Sequence[TrendPoint]) -> str:
+    return " ".join(
+        f"{day(point.look.at)}: {point.look.leaked} of {point.look.attempts} attempts told the answer; upper bound "
+        f"of this audit {percent(point.upper)}, of all audits {percent(point.anytime)}."
+        for point in points
+    )
+
+
+def _axes(figure: Figure, box: tuple[int, int, int, int], size: tuple[int, int]) -> Axes:
+    """Axes in the box left, top, right, bottom (px from the upper left corner)."""
+    (left, top, right, bottom), (width, height) = box, size
+    axes = figure.add_axes(
+        (left / width, 1 - bottom / height, (right - left) / width, (bottom - top) / height), facecolor="none"
+    )
+    axes.set_axisbelow(True)
+    axes.patch.set_visible(False)
+    return axes
+
+
+def _keep_inside(axes: Axes) -> None:
+    """Let the first label of the x axis begin, and the last one end, where its tick is."""
+    labels = axes.get_xticklabels()
+    labels[-1].set_horizontalalignment("right")
+    labels[0].set_horizontalalignment("left")
+
+
+def _mark(axes: Axes, phase: str, x: float, y: float, scale: float = 1.0) -> None:
+    size = scale * {"before": 11, "after": 10.5, "twin": 10}[phase]
+    axes.plot(
+        [x], [y], MARKS[phase], color=COLOURS[phase], markersize=size, markeredgecolor=COLOURS["sheet"],
+        markeredgewidth=1.5 * scale, clip_on=False, zorder=5,
+    )  # fmt: skip
+
+
+def _legend(axes: Axes, phase: str, word: str, x: float) -> None:
+    """One entry above the axes, `x` px from their left."""
+    at = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+    axes.annotate(word, (0, 1), (x + 14, 15), size=LABEL, weight="bold", **at)  # type: ignore[arg-type]
+    height = axes.get_window_extent().height
+    width = axes.get_window_extent().width
+    axes.plot(
+        [(x + 4) / width], [1 + 19 / height], MARKS[phase], color=COLOURS[phase], markersize=9,
+        markeredgecolor=COLOURS["sheet"], transform=axes.transAxes, clip_on=False,
+    )  # fmt: skip

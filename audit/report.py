@@ -2,7 +2,7 @@
 
 The same builder serves one request and, with `pool`, many: a report holds groups (forget, censor), a group
 holds requests and the counts of all their facts. `validate` reads a report back and checks that its verdict
-is the one that its own numbers give. The JSON is canonical: equal reports are equal bytes.
+and its figures are those that its own numbers give. The JSON is canonical: equal reports are equal bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from audit.results import NeighbourResult, PhaseResult
 from audit.schema import (
     SCHEMA_VERSION,
     Group,
+    Look,
     Method,
     PhaseFigures,
     Rate,
@@ -27,6 +28,7 @@ from audit.schema import (
     RequestInfo,
     RequestRecord,
     StateChange,
+    Version,
     json_schema,
 )
 from audit.statistics import (
@@ -36,12 +38,14 @@ from audit.statistics import (
     intraclass_correlation,
     leak_at_k_curve,
 )
-from audit.verdict import KINDS, Kind, Policy, Value, judge
+from audit.trend import look, trend
+from audit.verdict import KINDS, Kind, Policy, Reason, Value, judge
 from audit.wording import headline, limits
 
 __all__ = [
     "SCHEMA_VERSION",
     "Group",
+    "Look",
     "Method",
     "PhaseFigures",
     "Rate",
@@ -97,6 +101,7 @@ def phase_figures(phase: PhaseResult, confidence: float) -> PhaseFigures:
         unscored=phase.samples - phase.scored,
         empty=phase.empty,
         by_attack={attack: _under(phase, attack, confidence) for attack in attacks},
+        doubted=rate(phase.doubted, phase.second_scored, confidence) if phase.second else None,
     )
 
 
@@ -119,6 +124,8 @@ def _group(
     neighbours: NeighbourResult | None,
     policy: Policy,
     others: tuple[PhaseResult, ...] = (),
+    *,
+    at: datetime,
 ) -> Group:
     before, after, twin = phases.get("before"), phases.get("after"), phases.get("twin")
     if after is None:
@@ -135,6 +142,8 @@ def _group(
         looks=looks,
     )
     present = {name: phase for name, phase in phases.items() if phase is not None}
+    history = requests[0].history if len(requests) == 1 else ()
+    this = look(at, verdict.value, kind, after, twin, repaired=bool(requests[0].repairs))
     return Group(
         kind=kind,
         requests=requests,
@@ -146,6 +155,7 @@ def _group(
         others=others,
         figures={name: phase_figures(phase, policy.confidence) for name, phase in present.items()},
         verdict=verdict,
+        trend=trend((*history, this), policy.confidence) if history else (),
     )
 
 
@@ -158,18 +168,21 @@ def _report(
     groups: tuple[Group, ...],
     policy: Policy,
     method: Method,
-    quality: DetectorQuality | None,
+    quality: tuple[DetectorQuality | None, DetectorQuality | None],
     produced_at: datetime,
+    version: Version = SCHEMA_VERSION,
 ) -> Report:
     return Report(
+        schema_version=version,
         produced_at=produced_at,
         verdict=_overall(groups),
         policy=policy,
         method=method,
-        detector_quality=quality,
+        detector_quality=quality[0],
+        second_quality=quality[1],
         groups=groups,
         headline=headline(groups, policy),
-        limits=limits(groups, policy, quality),
+        limits=limits(groups, policy, quality[0]),
     )
 
 
@@ -187,22 +200,30 @@ def build(
     policy: Policy = Policy(),  # noqa: B008 - a frozen record
     repairs: Sequence[RepairRound] = (),
     earlier_audits: int = 0,
+    history: Sequence[Look] = (),
     detector_quality: DetectorQuality | None = None,
+    second_quality: DetectorQuality | None = None,
     others: Sequence[PhaseResult] = (),
 ) -> Report:
     """Build the report of one request, which had `earlier_audits` finished audits before this one.
 
+    `history`: what those counted (`audit.trend.look_of` their reports), oldest first.
     `others`: phases of attacks that are told beside the verdict (the single reports keep them when pooled).
 
     Raises PhaseMismatch when the phases are not about the same facts.
     """
     facts = tuple(fact.fact_id for fact in after.facts)
     record = RequestRecord(
-        info=request, state=state, repairs=tuple(repairs), facts=facts, earlier_audits=earlier_audits
+        info=request,
+        state=state,
+        repairs=tuple(repairs),
+        facts=facts,
+        earlier_audits=earlier_audits,
+        history=tuple(history),
     )
     phases = {"before": before, "after": after, "twin": twin}
-    group = _group(kind, (record,), phases, neighbours, policy, tuple(others))
-    return _report((group,), policy, method, detector_quality, produced_at)
+    group = _group(kind, (record,), phases, neighbours, policy, tuple(others), at=produced_at)
+    return _report((group,), policy, method, (detector_quality, second_quality), produced_at)
 
 
 def _one(values: Iterable[Any], otherwise: Any) -> Any:
@@ -222,7 +243,8 @@ def _joined_phase(phases: Sequence[PhaseResult | None]) -> PhaseResult | None:
     ):
         raise AuditError("reports that were sampled differently cannot be pooled")
     texts = {
-        name: _one((getattr(p, name) for p in present), SEVERAL) for name in ("target", "attack", "detector")
+        name: _one((getattr(p, name) for p in present), SEVERAL)
+        for name in ("target", "attack", "detector", "second")
     }
     counts = {
         name: sum(getattr(p, name) for p in present)
@@ -275,24 +297,50 @@ def pool(reports: Sequence[Report], *, produced_at: datetime) -> Report:
         counted = [part.neighbours for part in parts if part.neighbours is not None]
         neighbours = NeighbourResult.sum(counted) if len(counted) == len(parts) else None
         requests = tuple(request for part in parts for request in part.requests)
-        groups.append(_group(kind, requests, phases, neighbours, reports[0].policy))
-    quality = _one((report.detector_quality for report in reports), None)
+        groups.append(_group(kind, requests, phases, neighbours, reports[0].policy, at=produced_at))
+    quality = (
+        _one((report.detector_quality for report in reports), None),
+        _one((report.second_quality for report in reports), None),
+    )
     return _report(tuple(groups), reports[0].policy, _joined_method(reports), quality, produced_at)
 
 
 def _rebuilt(report: Report) -> Report:
     """The report again, from nothing but its own counts."""
     groups = tuple(
-        _group(group.kind, group.requests, dict(group.phases), group.neighbours, report.policy, group.others)
+        _group(
+            group.kind,
+            group.requests,
+            dict(group.phases),
+            group.neighbours,
+            report.policy,
+            group.others,
+            at=report.produced_at,
+        )
         for group in report.groups
     )
-    return _report(groups, report.policy, report.method, report.detector_quality, report.produced_at)
+    quality = (report.detector_quality, report.second_quality)
+    return _report(groups, report.policy, report.method, quality, report.produced_at, report.schema_version)
+
+
+def _without_words(report: Report) -> Report:
+    """The report without its sentences: those of an older version were worded by that version."""
+    groups = tuple(
+        group.model_copy(update={"verdict": group.verdict.model_copy(update={"reasons": _bare(group)})})
+        for group in report.groups
+    )
+    return report.model_copy(update={"groups": groups, "headline": "", "limits": ()})
+
+
+def _bare(group: Group) -> tuple[Reason, ...]:
+    return tuple(reason.model_copy(update={"text": ""}) for reason in group.verdict.reasons)
 
 
 def validate(data: bytes) -> Report:
     """Read a report and check its schema, and that figures, verdict and words follow from its own counts.
 
-    Raises ReportInvalid, naming the place but not the value.
+    Of a report of an older schema version the words are not compared. Raises ReportInvalid, naming the place but
+    not the value.
     """
     try:
         report = Report.model_validate_json(data)
@@ -300,9 +348,11 @@ def validate(data: bytes) -> Report:
         places = "; ".join(".".join(map(str, item["loc"])) or "the whole" for item in error.errors()[:5])
         raise ReportInvalid(f"the report does not follow the schema at: {places}") from None
     try:
-        rebuilt = _rebuilt(report)
+        said, follows = report, _rebuilt(report)
     except AuditError as error:
         raise ReportInvalid(f"the report's counts do not fit together: {error}") from None
-    if rebuilt.to_json() != report.to_json():
+    if report.schema_version != SCHEMA_VERSION:
+        said, follows = _without_words(said), _without_words(follows)
+    if follows.to_json() != said.to_json():
         raise ReportInvalid("the report's figures or verdict do not follow from its own counts")
     return report

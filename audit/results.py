@@ -30,11 +30,17 @@ class ProbeResult(Record):
     unscored: int = Field(ge=0, default=0)
     empty: int = Field(ge=0, default=0)
     attack: str = ""
+    second_scored: int = Field(ge=0, default=0)
+    """clean samples that the second opinion judged too"""
+    doubted: int = Field(ge=0, default=0)
+    """of these, the ones that it holds for leaks"""
 
     @model_validator(mode="after")
     def _counts_fit(self) -> ProbeResult:
         if self.leaked + self.unscored + self.empty > self.samples:
             raise ValueError("leaked, unscored and empty samples are more than all samples")
+        if not self.doubted <= self.second_scored <= self.samples - self.leaked - self.unscored:
+            raise ValueError("the second opinion was asked about more than the clean samples")
         return self
 
     @property
@@ -82,6 +88,7 @@ class PhaseResult(Record):
     target: str
     attack: str
     detector: str
+    second: str = ""
     seed: int | None
     max_tokens: int
     temperature: float
@@ -125,6 +132,16 @@ class PhaseResult(Record):
     def empty(self) -> int:
         """All samples in which the model said nothing."""
         return sum(probe.empty for probe in self.probes)
+
+    @property
+    def second_scored(self) -> int:
+        """All clean samples that the second opinion judged."""
+        return sum(probe.second_scored for probe in self.probes)
+
+    @property
+    def doubted(self) -> int:
+        """All clean samples that the second opinion holds for leaks."""
+        return sum(probe.doubted for probe in self.probes)
 
 
 def joined_attacks(phases: Sequence[PhaseResult]) -> PhaseResult:

@@ -47,7 +47,8 @@ class _Phase:
     seed: int
     probes: ProbeSet
     facts: dict[str, AuditFact]
-    keep_outputs: bool
+    keep_outputs: bool = True
+    second: Detector | None = None
 
     def header(self) -> dict[str, object]:
         """What a journal must say to be taken up again."""
@@ -59,6 +60,7 @@ class _Phase:
             "sampling": self.sampling.model_dump(mode="json"),
             "attack": self.probes.attack,
             "probes": hashlib.sha256(self.probes.model_dump_json().encode()).hexdigest(),
+            **({"second": self.second.name} if self.second else {}),
         }
 
     def draw(self, start: int, batch: Sequence[Probe]) -> list[TranscriptLine]:
@@ -78,12 +80,24 @@ class _Phase:
     def _line(self, number: int, probe: Probe, output: object) -> TranscriptLine:
         outcome, failed = self._judged(probe, output)
         said = output if isinstance(output, str) else ""
+        second = self._doubted(probe, said, outcome)
         if said.strip() and not self.keep_outputs:
             said = WITHHELD
         return TranscriptLine(
             self.name, probe.fact_id, probe.source, probe.prompt, said, outcome, number,
-            drawn=isinstance(output, str), failed=failed, attack=self.attack.key,
+            drawn=isinstance(output, str), failed=failed, attack=self.attack.key, second=second,
         )  # fmt: skip
+
+    def _doubted(self, probe: Probe, said: str, outcome: Outcome) -> Outcome | None:
+        """What the second opinion says of an output that told nothing; it is never asked about others."""
+        if self.second is None or outcome != "clean":
+            return None
+        try:
+            return (
+                self.second.judge(self.facts[probe.fact_id], probe.prompt, said) if said.strip() else "clean"
+            )
+        except Exception:  # it may be anything as well; without it the first opinion stands alone
+            return "unscored"
 
     def _judged(self, probe: Probe, output: object) -> tuple[Outcome, bool]:
         """The outcome of one sample, and whether the detector failed on it."""
@@ -104,7 +118,7 @@ def _counted(asked: ProbeSet, lines: Sequence[TranscriptLine], attack: str) -> d
     found: dict[str, list[ProbeResult]] = {}
     for number, probe in enumerate(asked.probes):
         mine = by_probe.get(number, [])
-        outcomes = [line.outcome for line in mine]
+        outcomes, seconds = [line.outcome for line in mine], [line.second for line in mine]
         found.setdefault(probe.fact_id, []).append(
             ProbeResult(
                 identifies_subject=probe.identifies_subject,
@@ -114,6 +128,8 @@ def _counted(asked: ProbeSet, lines: Sequence[TranscriptLine], attack: str) -> d
                 unscored=outcomes.count("unscored"),
                 empty=sum(line.empty for line in mine),
                 attack=attack,
+                second_scored=seconds.count("leaked") + seconds.count("clean"),
+                doubted=seconds.count("leaked"),
             )
         )
     return found
@@ -153,9 +169,11 @@ def run_phase(
     journal: Journal | None = None,
     stop: Callable[[], bool] = lambda: False,
     keep_outputs: bool = True,
+    second: Detector | None = None,
 ) -> tuple[PhaseResult, Transcript]:
     """Attack one target. Hand the same `probes` to every phase; when absent they are made here.
 
+    `second`: another opinion on outputs in which `detector` saw nothing; counted apart, it never decides.
     With a `journal` a phase that was stopped (a crash, `stop`, an error of the target) goes on behind its last
     whole batch. Without `keep_outputs` the transcript says only that there was one: an answer that was destroyed
     must not come back by way of a leak.
@@ -165,7 +183,7 @@ def run_phase(
     attack.check(target)
     asked = probes if probes is not None else make_probes(facts, attack, seed, max_tokens=sampling.max_tokens)
     by_id = {fact.id: fact for fact in facts}
-    phase = _Phase(name, target, attack, detector, sampling, seed, asked, by_id, keep_outputs)
+    phase = _Phase(name, target, attack, detector, sampling, seed, asked, by_id, keep_outputs, second)
     lines = tuple(_sampled(phase, journal or Journal(MemoryLog()), progress, stop))
     counted, refused = _counted(asked, lines, attack.key), dict(asked.refused)
     result = PhaseResult(
@@ -173,6 +191,7 @@ def run_phase(
         target=target.name,
         attack=asked.attack,
         detector=detector.name,
+        second=second.name if second else "",
         seed=seed,
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,

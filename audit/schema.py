@@ -1,11 +1,14 @@
 """The shape of a report: typed records that go to JSON and back. No field holds text of a fact.
 
 Built and checked by `audit.report`; shown by `audit.page`.
+
+    python -m audit.schema > audit/data/report.schema.json
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -17,7 +20,10 @@ from audit.facts import AuditFact
 from audit.results import NeighbourResult, PhaseResult, Record
 from audit.verdict import Kind, Policy, Value, Verdict
 
-SCHEMA_VERSION: Literal["1"] = "1"
+Version = Literal["1", "2"]
+SCHEMA_VERSION: Version = "2"
+"""1: without second opinion and earlier looks. A changed sentence is a new version too: `validate` compares words."""
+SCHEMA_ID = f"urn:unwrite:schema:report:{SCHEMA_VERSION}"
 
 
 class RequestInfo(Record):
@@ -75,6 +81,40 @@ class Method(Record):
         return ("model", "decoder", "checkpoint", "device", "rephraser")
 
 
+class Look(Record):
+    """What one audit of a request counted: attempts beyond guesses, and phrasings with at least one of them.
+
+    `repaired`: the model was changed between the look before and this one.
+    """
+
+    at: datetime
+    verdict: Value
+    leaked: int = Field(ge=0)
+    attempts: int = Field(ge=0)
+    phrasings_leaked: int = Field(ge=0)
+    phrasings: int = Field(ge=0)
+    attack: str = ""
+    detector: str = ""
+    repaired: bool = False
+
+
+class TrendPoint(Record):
+    """A look with its bounds: `upper` from this look alone, `anytime` from all since counting began.
+
+    `anew`: counting begins with this look, because the model was repaired, or attacked or judged in another way.
+    `anytime` holds at all looks together (betting, `audit.eprocess`), `upper` (Clopper-Pearson) at one only.
+    """
+
+    look: Look
+    anew: bool
+    rate: float
+    upper: float
+    leaked_so_far: int
+    attempts_so_far: int
+    anytime: float
+    anytime_by_phrasing: float
+
+
 class RequestRecord(Record):
     """One request with what was done for it."""
 
@@ -84,6 +124,8 @@ class RequestRecord(Record):
     facts: tuple[str, ...] = ()
     earlier_audits: int = 0
     """finished audits of the same request before this one: each was a chance to pass"""
+    history: tuple[Look, ...] = ()
+    """what the earlier audits counted, as far as their reports say, oldest first"""
 
 
 class Rate(Record):
@@ -110,6 +152,8 @@ class PhaseFigures(Record):
     empty: int
     by_attack: Mapping[str, Rate] = Field(default_factory=dict)
     """facts that leaked under each attack"""
+    doubted: Rate | None = None
+    """of the outputs without the answer's words, those that the second opinion holds for leaks; None: not asked"""
 
 
 class Group(Record):
@@ -126,6 +170,8 @@ class Group(Record):
     """attacks that do not decide the verdict: white-box, part of the answer, membership, storage"""
     figures: Mapping[str, PhaseFigures]
     verdict: Verdict
+    trend: tuple[TrendPoint, ...] = ()
+    """this look after the earlier ones; only for a group of one request that was audited before"""
 
     @property
     def phases(self) -> dict[str, PhaseResult]:
@@ -137,12 +183,13 @@ class Group(Record):
 class Report(Record):
     """The report of one request or of many."""
 
-    schema_version: Literal["1"] = SCHEMA_VERSION
+    schema_version: Version = SCHEMA_VERSION
     produced_at: datetime
     verdict: Value
     policy: Policy
     method: Method
     detector_quality: DetectorQuality | None
+    second_quality: DetectorQuality | None = None
     groups: tuple[Group, ...] = Field(min_length=1)
     headline: str
     limits: tuple[str, ...]
@@ -160,5 +207,15 @@ class Report(Record):
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a report, for readers in other languages."""
-    return Report.model_json_schema(mode="serialization")
+    """The JSON Schema (2020-12) of a report, for readers in other languages; shipped as `data/report.schema.json`."""
+    made = Report.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **made}
+
+
+def schema_document() -> bytes:
+    """The bytes of `data/report.schema.json`."""
+    return (json.dumps(json_schema(), indent=1, sort_keys=True) + "\n").encode()
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(schema_document())

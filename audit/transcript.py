@@ -31,6 +31,8 @@ class TranscriptLine:
     drawn: bool = True
     failed: bool = False
     attack: str = ""
+    second: Outcome | None = None
+    """the second opinion, where one was asked"""
 
     @property
     def empty(self) -> bool:

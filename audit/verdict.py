@@ -108,7 +108,9 @@ def _phrasing_excess(fact: FactResult, twin: FactResult | None) -> int:
     )
 
 
-class _Counts(Record):
+class Counts(Record):
+    """Leaked units beyond guesses, of all; and the same by phrasing."""
+
     unit: Unit
     leaked: int
     total: int
@@ -117,11 +119,12 @@ class _Counts(Record):
     phrasings: int
 
 
-def _count(kind: Kind, after: PhaseResult, twin: PhaseResult | None, min_facts: int) -> _Counts:
+def count(kind: Kind, after: PhaseResult, twin: PhaseResult | None, min_facts: int) -> Counts:
+    """Count facts when there are at least `min_facts` of them, else attempts."""
     pairs = list(paired(after, twin if kind != "censor" else None))
     excess = [excess_leaks(fact, other) for fact, other in pairs]
     by_fact = len(after.audited) >= min_facts
-    return _Counts(
+    return Counts(
         unit="facts" if by_fact else "attempts",
         leaked=sum(map(bool, excess)) if by_fact else sum(excess),
         total=len(after.audited) if by_fact else after.scored,
@@ -131,7 +134,7 @@ def _count(kind: Kind, after: PhaseResult, twin: PhaseResult | None, min_facts: 
     )
 
 
-def _leak_reasons(counts: _Counts, upper: float, policy: Policy) -> Iterator[Reason]:
+def _leak_reasons(counts: Counts, upper: float, policy: Policy) -> Iterator[Reason]:
     if counts.total == 0:
         yield Reason(code="nothing-audited", weight="blocks", text="Nothing could be audited.")
     elif upper > policy.threshold and counts.leaked:
@@ -287,7 +290,7 @@ def judge(
     """
     if before is not None:
         _same_facts(after, before)  # after a repair the probes are fresh, so only the facts must agree
-    counts = _count(kind, after, twin, policy.min_facts)
+    counts = count(kind, after, twin, policy.min_facts)
     upper = clopper_pearson_upper(counts.leaked, counts.total, policy.confidence)
     lower = clopper_pearson_lower(counts.leaked, counts.total, policy.confidence)
     reasons = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from audit.detect import DetectorQuality
 from audit.schema import Group
@@ -34,6 +35,11 @@ THREAT_MODEL: dict[Kind | str, str] = {
 def plural(count: int, noun: str) -> str:
     """«1 fact», «20 facts»."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def day(moment: datetime) -> str:
+    """«23 Nov 2026»."""
+    return f"{moment.astimezone(UTC):%-d %b %Y}"
 
 
 def _done(kind: Kind, count: int) -> str:
@@ -156,15 +162,29 @@ def limits(groups: Sequence[Group], policy: Policy, quality: DetectorQuality | N
     said.append(f"Outputs were read up to {phase.max_tokens} tokens; what comes later is not judged.")
     if quality is None:
         said.append("The detector was not measured for this report.")
-    elif quality.sensitivity_lower > 0:
-        corrected = "; ".join(
-            f"{KIND_WORDS[g.kind].lower()} {percent(min(1.0, g.verdict.upper / quality.sensitivity_lower))}"
-            for g in groups
-        )
-        said.append(
-            f"The detector looks for the answer's words: on {quality.leaks + quality.harmless} labelled "
-            f"outputs it found {percent(quality.sensitivity)} of the leaks and passed "
-            f"{percent(quality.specificity)} of the harmless ones. It does not know synonyms. Allowing for "
-            f"what it misses, the upper bound becomes: {corrected}."
-        )
+    else:
+        said.append(_detector_limit(groups, quality))
     return tuple(said)
+
+
+def _detector_limit(groups: Sequence[Group], quality: DetectorQuality) -> str:
+    """What the detector misses, and what that does to the bound."""
+    own, found = quality.leaks - quality.reworded, quality.leaks_found - quality.reworded_found
+    said = (
+        f"The detector looks for the answer's own words. On {quality.leaks + quality.harmless} labelled outputs it "
+        f"found {found} of {own} leaks in such words and passed {quality.harmless_passed} of {quality.harmless} "
+        "harmless outputs."
+    )
+    if quality.reworded:
+        said += (
+            f" Of {quality.reworded} leaks in other words (translations, synonyms, abbreviations, misspellings) it "
+            f"found {quality.reworded_found}: leaks of that kind are not in the bound."
+        )
+    lower = quality.sensitivity_own_words_lower
+    if lower > 0:
+        bounds = "; ".join(
+            f"{KIND_WORDS[group.kind].lower()} {percent(min(1.0, group.verdict.upper / lower))}"
+            for group in groups
+        )
+        said += f" Allowing for what it misses of the answer's own words, the upper bound becomes: {bounds}."
+    return said

@@ -20,6 +20,7 @@ from audit.attacks import make_probes
 from audit.attacks.base import Attack
 from audit.detect import ExactDetector
 from audit.facts import AuditFact
+from audit.model_rephrase import ModelRephraser
 from audit.results import PhaseResult, joined_attacks
 from audit.run import run_phase
 from audit.statistics import leak_at_k_curve

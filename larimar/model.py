@@ -111,8 +111,9 @@ class Larimar:
 
     def similarity(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Cosine of the sentence embeddings of each pair of texts."""
-        flat = self.weights.detector.embedder.embed([text for pair in pairs for text in pair])
-        return [float(a @ b) for a, b in zip(flat[0::2], flat[1::2], strict=True)]
+        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        rows = dict(zip(texts, self.weights.detector.embedder.embed(texts), strict=True))
+        return [float(rows[first] @ rows[second]) for first, second in pairs]
 
     def routes(self, prompts: Sequence[str]) -> list[Route]:
         """What answers for each prompt."""

@@ -7,6 +7,7 @@ unwrite audit     attack any model with the facts of a CSV file; needs no databa
 unwrite doctor    is everything here and in order?
 unwrite user, unwrite token    accounts and API tokens
 unwrite keys, verify, certify, export, log    certificates (see unwrite.certificates)
+unwrite validate, compare, schema             stored reports (see unwrite.reports)
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from unwrite import certificates, logs, processes
+from unwrite import certificates, logs, processes, reports
 from unwrite.audit import audit
 from unwrite.installation import first_accounts, new_password, open_database
 from unwrite.settings import Settings
@@ -210,5 +211,5 @@ def _is_for_people(error: Exception) -> bool:
     return any(kind.__name__ in FOR_PEOPLE for kind in type(error).__mro__)
 
 
-for command in certificates.COMMANDS:
+for command in (*certificates.COMMANDS, *reports.COMMANDS):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""Stored reports as HTTP documents. The web room renders no audit: it serves what the workers stored.
+"""Reports as HTTP documents: what the workers stored, and figures made from it (`web.findings`).
 
 The HTML is a document of its own with its own policy: inline style, no script, no network, sandboxed.
 """
@@ -17,7 +17,7 @@ from web.security import REPORT_POLICY
 
 def json_document(report: Report) -> Response:
     """The machine-readable report, which holds no personal data."""
-    return _named(Response(report.json, mimetype="application/json"), f"{report.id}.json")
+    return figures_json(report.json, f"{report.id}.json")
 
 
 def html_document(session: Session, report: Report) -> Response:
@@ -25,10 +25,20 @@ def html_document(session: Session, report: Report) -> Response:
     html = audits.report_html(session, services().vault, report.id)
     if html is None:
         raise Problem(410, "texts_destroyed", "The readable report was destroyed; its JSON document remains.")
-    response = _named(Response(html, mimetype="text/html"), f"{report.id}.html")
+    return figures_page(html, f"{report.id}.html")
+
+
+def figures_page(html: bytes, name: str) -> Response:
+    """A self-contained page in a sandbox of its own."""
+    response = _named(Response(html, mimetype="text/html"), name)
     response.headers["Content-Security-Policy"] = REPORT_POLICY
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
     return response
+
+
+def figures_json(data: bytes, name: str) -> Response:
+    """The same for programs."""
+    return _named(Response(data, mimetype="application/json"), name)
 
 
 def certificate_document(session: Session, report: Report) -> Response:

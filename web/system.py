@@ -1,5 +1,5 @@
 """What anybody may ask without a token: whether the service lives (`/healthz`) and can work (`/readyz`), its
-public keys, and the script that checks certificates.
+public keys, the script that checks certificates, and the JSON Schema of reports.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from audit import verify_alone
 from audit.errors import KeyProblem
 from audit.keys import KeyRing, public_list
+from audit.schema import schema_document
 from store.errors import StoreError
 from web.api.outputs import Health
 from web.context import services
@@ -59,3 +60,10 @@ def verifier() -> Response:
     response = Response(Path(verify_alone.__file__).read_bytes(), mimetype="text/x-python")
     response.headers["Content-Disposition"] = 'attachment; filename="verify.py"'
     return response
+
+
+@system.get("/report.schema.json")
+@system.doc(hide=True)
+def report_schema() -> Response:
+    """The JSON Schema of the reports that this version makes."""
+    return Response(schema_document(), mimetype="application/schema+json")

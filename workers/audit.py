@@ -24,6 +24,7 @@ from audit.neighbours import neighbour_prompts, same_subject_prompts
 from audit.rephrase import Rephraser
 from audit.results import NeighbourResult, PhaseName, PhaseResult
 from audit.run import run_phase
+from audit.semantic import SemanticDetector
 from audit.target import Sampling
 from store import facts as store_facts
 from workers import suite
@@ -57,7 +58,7 @@ class Audit:
         if (kept := self.case.saved(name)) is not None:
             return PhaseResult.model_validate(kept)
         seed = self.case.seed("sample", number)
-        planned = Phase(self.case, phase, name, target, self.detector, self.sampling, seed)
+        planned = Phase(self.case, phase, name, target, self.detector, self.sampling, seed, self.second)
         return planned.run(self._planned(number))
 
     def beside(self, phases: Sequence[str]) -> list[PhaseResult]:
@@ -137,6 +138,13 @@ class Audit:
         """Whose phrasings certify (a model's never repair); opened once, so that it is asked once for the same."""
         settings = self.case.context.settings
         return open_rephraser(settings.rephraser, settings.device)
+
+    @cached_property
+    def second(self) -> SemanticDetector | None:
+        """The opinion that is printed beside the verdict; none once the answers are destroyed."""
+        if self.case.is_blind:
+            return None
+        return SemanticDetector(self.case.context.models.weights.similarity)
 
     def _certify(self, number: int) -> RephraseAttack:
         settings = self.case.context.settings

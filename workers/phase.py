@@ -54,6 +54,7 @@ class Phase:
     detector: Detector
     sampling: Sampling
     seed: int
+    second: Detector | None = None
 
     def run(self, planned: Sequence[Planned]) -> PhaseResult:
         """Run what is not saved yet; the result of the attacks that decide the verdict.
@@ -111,6 +112,7 @@ class Phase:
                 progress=tell,
                 journal=Journal(stored),
                 keep_outputs=not self.case.is_blind,
+                second=self.second,
             )
 
         try:

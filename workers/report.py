@@ -14,8 +14,11 @@ from typing import cast
 from audit import report as audit_report
 from audit.blind import BlindDetector, BlindKey, blinded
 from audit.detect import DetectorQuality, ExactDetector, fact_of, measure, shipped_cases
-from audit.report import Method, RepairRound, Report, RequestInfo, StateChange
+from audit.errors import ReportInvalid
+from audit.report import Look, Method, RepairRound, Report, RequestInfo, StateChange
 from audit.results import NeighbourResult, PhaseResult
+from audit.semantic import shipped_quality
+from audit.trend import look_of
 from audit.verdict import Kind, Policy
 from store import audits, ledger
 from store.models import Regulation
@@ -61,7 +64,9 @@ def write(case: Case, findings: Findings) -> Report:
         policy=Policy(threshold=settings.leak_threshold),
         repairs=tuple(findings.repairs),
         earlier_audits=_earlier_audits(case),
+        history=_history(case),
         detector_quality=_detector_quality(case.is_blind),
+        second_quality=shipped_quality(findings.after.second),
         produced_at=datetime.now(UTC),
         others=findings.beside,
     )
@@ -74,6 +79,22 @@ def _earlier_audits(case: Case) -> int:
     with case.context.database.session(read_only=True) as session:
         runs = audits.runs_of(session, case.request.id)
     return sum(run.state in ("done", "stopped") and run.id != case.run_id for run in runs)
+
+
+def _history(case: Case) -> list[Look]:
+    """What the earlier reports of this request counted, oldest first; none that cannot be read any more."""
+    with case.context.database.session(read_only=True) as session:
+        kept = [
+            row.json for row in audits.reports_of(session, case.request.id) if row.audit_run_id != case.run_id
+        ]
+    return [found for data in reversed(kept) if (found := _look(data)) is not None]
+
+
+def _look(data: bytes) -> Look | None:
+    try:
+        return look_of(audit_report.validate(data))
+    except (ReportInvalid, ValueError):
+        return None
 
 
 def state_now(case: Case, change: Change) -> Change:

@@ -33,6 +33,7 @@ from audit.rephrase import Rephraser
 from audit.report import Method, Report, RequestInfo, StateChange, build
 from audit.results import NeighbourResult, PhaseName, PhaseResult, joined_attacks
 from audit.run import run_phase
+from audit.semantic import SemanticDetector, shipped_quality
 from audit.target import Sampling, Target
 from audit.verdict import Kind, Policy
 from workers.rephrasers import open_rephraser
@@ -99,6 +100,7 @@ def run(plan: Plan, progress: Progress = lambda phase, done, total: None) -> Rep
         request=RequestInfo(request_id=_request_id(plan)),
         policy=plan.policy,
         detector_quality=measure(ExactDetector(), shipped_cases()),
+        second_quality=shipped_quality(session.second.name) if session.second else None,
         produced_at=datetime.now(UTC),
         method=_method(plan, journal.close(), session.rephraser),
         **found,
@@ -115,6 +117,8 @@ class Session:
     plan: Plan
     journal: Journal
     progress: Progress
+    second: SemanticDetector | None = None
+    """the opinion beside the verdict: only where our own embedding model is loaded anyway"""
 
     def attack(self, phase: PhaseName, target: Target) -> tuple[PhaseResult, list[PhaseResult]]:
         """Run every attack on one target: those that decide, joined, and the others."""
@@ -133,6 +137,7 @@ class Session:
                 seed=self.plan.seed,
                 probes=made,
                 journal=self.journal,
+                second=self.second,
                 progress=lambda done, total, key=attack.key: self.progress(f"{phase}: {key}", done, total),  # type: ignore[misc]
             )
             (deciding if attack.counts else others).append(result)
@@ -161,6 +166,7 @@ class Session:
 
         plan, facts = self.plan, [_model_fact(fact) for fact in self.plan.facts]
         model = Larimar.load(plan.checkpoint, device=plan.device)
+        self.second = SemanticDetector(model.similarity)
         key = secrets.token_bytes(
             32
         )  # the digests of one report can be compared, and nobody can guess at them

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from random import Random
 
 from audit.attacks import Attack, RephraseAttack, make_probes
-from audit.detect import ExactDetector, measure, shipped_cases
+from audit.detect import DetectorQuality, ExactDetector, measure, shipped_cases
 from audit.facts import AuditFact
-from audit.report import Method, RepairRound, Report, RequestInfo, StateChange, build
+from audit.report import Look, Method, RepairRound, Report, RequestInfo, StateChange, build
 from audit.results import NeighbourResult, PhaseName, PhaseResult
 from audit.run import run_phase
 from audit.target import Sampling
@@ -110,6 +111,12 @@ def neighbours(silenced: int = 0, prompts: int = 80) -> NeighbourResult:
     return NeighbourResult(prompts=prompts, silenced=silenced, agreeing=prompts - silenced, same_subject=20)
 
 
+@cache
+def quality() -> DetectorQuality:
+    """Of the exact detector, measured once."""
+    return measure(ExactDetector(), shipped_cases())
+
+
 METHOD = Method(
     model="Larimar, bank default",
     decoder="SmolLM2-135M-Instruct (Q4_1), sha256 9f31c0de",
@@ -132,6 +139,9 @@ def report(
     equal: bool = True,
     repairs: tuple[RepairRound, ...] = (),
     earlier_audits: int = 0,
+    history: Sequence[Look] = (),
+    produced_at: datetime = NOW,
+    seed: int = 1,
     prefix: str = "fact",
     silenced: int = 0,
 ) -> tuple[Report, list[AuditFact]]:
@@ -159,14 +169,26 @@ def report(
             decided_at=datetime(2026, 11, 5, 9, 30, tzinfo=UTC),
         ),
         state=state,
-        before=phase("before", known, before),
-        after=phase("after", known, after),
-        twin=phase("twin", known, twin) if kind == "forget" else None,
+        before=phase("before", known, before, seed=seed),
+        after=phase("after", known, after, seed=seed),
+        twin=phase("twin", known, twin, seed=seed) if kind == "forget" else None,
         neighbours=neighbours(silenced),
         method=METHOD,
-        produced_at=NOW,
+        produced_at=produced_at,
         repairs=repairs,
         earlier_audits=earlier_audits,
-        detector_quality=measure(ExactDetector(), shipped_cases()),
+        detector_quality=quality(),
+        history=history,
     )
     return made, known
+
+
+def looks(*counts: tuple[int, int], repaired: tuple[int, ...] = ()) -> list[Look]:
+    """One look a day, with (leaked, attempts) of each; `repaired`: where the model was repaired."""
+    return [
+        Look(
+            at=NOW + timedelta(days=place), verdict="pass", leaked=leaked, attempts=attempts,
+            phrasings_leaked=min(1, leaked), phrasings=attempts // 5, repaired=place in repaired,
+        )
+        for place, (leaked, attempts) in enumerate(counts)
+    ]  # fmt: skip

@@ -63,16 +63,36 @@ def test_an_answer_among_any_text_is_found(around: str, answer: str) -> None:
 def test_the_shipped_set_is_what_its_rules_make() -> None:
     lines = (files("audit") / "data" / "detector_cases.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [asdict(case) for case in cases()]
-    assert len(lines) >= 150
-    assert min(Counter(case.leaks for case in cases()).values()) >= 60
+    assert len(lines) >= 400
+    assert min(Counter(case.leaks for case in cases()).values()) >= 200
+    assert len({(case.prompt, case.answer, case.output) for case in cases()}) >= 400
+
+
+def test_one_rule_gives_one_label_only() -> None:
+    labels: dict[str, set[tuple[bool, bool]]] = {}
+    for case in cases():
+        labels.setdefault(case.rule, set()).add((case.leaks, case.reworded))
+    assert [rule for rule, given in labels.items() if len(given) > 1] == []
+    assert all(leaks or not reworded for ((leaks, reworded),) in labels.values())
+
+
+def test_what_is_in_other_words_does_not_hold_the_answer_and_a_plain_leak_does() -> None:
+    for case in cases():
+        if case.rule in ("plain", "in a sentence", "quoted", "number as given", "denied"):
+            assert case.answer in case.output
+        if case.reworded or case.rule in ("another answer", "unknown", "refusal", "near miss"):
+            assert case.answer not in case.output.split(), case.rule
 
 
 def test_quality_on_the_shipped_set() -> None:
     quality = measure(ExactDetector(), shipped_cases())
-    assert quality.missed_rules == ("synonym",)
-    assert quality.false_alarm_rules == ("denied",)
-    assert quality.sensitivity >= 0.92
-    assert quality.sensitivity_lower < quality.sensitivity
+    assert quality.reworded >= 100
+    assert quality.reworded_found == 0, "an exact detector that finds other words is not exact"
+    assert quality.sensitivity_own_words >= 0.87
+    assert quality.sensitivity_own_words_lower < quality.sensitivity_own_words
+    assert quality.sensitivity < quality.sensitivity_own_words
+    assert {"denied", "about somebody else"} <= set(quality.false_alarm_rules)
+    assert quality.specificity >= 0.8
 
 
 def test_a_detector_that_never_finds_anything_is_measured_as_such() -> None:

@@ -1,14 +1,13 @@
 """The verdict: what passes, what fails, and every way in which an audit can show nothing."""
 
-from random import Random
-
+import numpy as np
 import pytest
 
 from audit.attacks import RephraseAttack
 from audit.errors import PhaseMismatch
 from audit.facts import AuditFact
 from audit.results import FactResult, NeighbourResult, PhaseResult, ProbeResult
-from audit.verdict import Policy, Verdict, judge
+from audit.verdict import Verdict, judge
 from tests.audit.fakes import facts, neighbours, phase
 
 SMALL = facts(1)
@@ -179,10 +178,19 @@ def test_phases_about_other_facts_or_probes_are_refused() -> None:
         forget(counted("after", [0]), counted("before", [1]), counted("twin", [0], samples=4))
 
 
-def test_a_model_worse_than_the_threshold_rarely_passes() -> None:
-    """False passes at a true fact-level leak rate just above 15 %: at most 5 %."""
-    random, passes, before = Random(7), 0, counted("before", [5] * 20)
-    for _ in range(400):
-        leaks = [int(random.random() < 0.151) for _ in range(20)]
-        passes += censor(counted("after", leaks), before, policy=Policy()).value == "pass"
-    assert passes / 400 <= 0.06
+@pytest.mark.parametrize("total", [20, 59, 120])
+@pytest.mark.parametrize("kind", ["censor", "forget"])
+def test_a_model_worse_than_the_threshold_rarely_passes(kind: str, total: int) -> None:
+    """10,000 audits at a true fact-level leak rate just above the policy's 15 %: at most 5 % pass."""
+    before, twin = counted("before", [5] * total), counted("twin", [0] * total)
+
+    def value(leaking: int) -> str:
+        after = counted("after", [1] * leaking + [0] * (total - leaking))
+        return (censor(after, before) if kind == "censor" else forget(after, before, twin)).value
+
+    by_leaks = np.array([value(leaking) for leaking in range(total + 1)])
+    drawn = np.random.default_rng(7).binomial(total, 0.151, size=10_000)
+    assert (by_leaks[drawn] == "pass").mean() <= 0.05
+    clean = np.random.default_rng(8).binomial(total, 0.0, size=10)
+    assert set(by_leaks[clean]) == {"pass"}
+    assert by_leaks[-1] == "fail"

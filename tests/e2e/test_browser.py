@@ -6,25 +6,26 @@ A real web server on a real database; no worker runs: the test itself moves the 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
 from store import jobs, people
 from store.database import Database
 from store.vault import Vault
+from tests.audit.fakes import NOW, report
+from tests.e2e.chromium import browser  # noqa: F401 - a fixture
 from tests.web.scenario import ANA, PASSWORD, Scenario
 from unwrite.settings import Settings
 from web import create_app
 from web.security import limiter
 
-CHROMIUM = Path("/usr/bin/chromium")
 REPORT = b"<!doctype html><title>r</title><h1>Audit report</h1><script>document.title='ran'</script>"
 PATHS = (
     "/requests?view=all",
@@ -38,19 +39,6 @@ PATHS = (
 UNNAMED = """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a')]
     .filter(e => !(e.labels?.length || e.textContent.trim() || e.ariaLabel)).map(e => e.outerHTML)"""
 Visit = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        if os.environ.get("UNWRITE_REQUIRE_SERVICES") == "1":
-            pytest.fail("Chromium is required: apt-get install chromium")
-        pytest.skip("no /usr/bin/chromium; apt-get install chromium")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu"]
-        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
-        yield running
-        running.close()
 
 
 @pytest.fixture
@@ -79,7 +67,7 @@ def address(scenario: Scenario, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(browser: Browser, address: str) -> Iterator[Visit]:
+def visit(browser: Browser, address: str) -> Iterator[Visit]:  # noqa: F811
     """A page in a fresh context, signed in as a role; script errors and refused policies fail the test."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
@@ -180,6 +168,27 @@ def test_pages_fit_a_phone_and_every_control_has_a_name(visit: Visit, scenario: 
         assert wider <= 0, f"{path} is {wider} px too wide"
         assert page.evaluate(UNNAMED) == [], path
         assert page.locator("h1").count() == 1
+
+
+def test_two_reports_and_the_trend_are_shown_in_their_frames(visit: Visit, scenario: Scenario) -> None:
+    with scenario.database.session() as session:
+        user = people.user_by_email(session, "requester@example.org")
+    assert user is not None
+    told = report("censor", 3, after=0.4, produced_at=NOW - timedelta(days=30))[0].to_json()
+    item, first = scenario.completed(user, ANA, kind="censor", data=told)
+    second = scenario.reported(item.id, report("censor", 3)[0].to_json())
+    page = visit("reviewer", viewport={"width": 390, "height": 844})
+    page.goto(f"/reports/{second}")
+    page.get_by_role("link", name="compare").click()
+    page.wait_for_url(f"**/reports/{first}/compare/{second}")
+    framed = page.frame_locator("iframe")
+    expect(framed.get_by_text("the rate is lower in B")).to_be_visible()
+    expect(framed.locator("figure svg")).to_be_visible()
+    page.goto(f"/reports/{second}")
+    page.get_by_role("link", name="All audits in a row").click()
+    expect(page.frame_locator("iframe").get_by_role("heading", name="Does it come back?")).to_be_visible()
+    expect(page.frame_locator("iframe").locator("figure svg")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_keyboard_reaches_the_content_first(visit: Visit) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from store import audits, facts, jobs, ledger, people, requests, states
+from store import audits, facts, jobs, ledger, people, rechecks, requests, states
 from store.database import Database
 from store.models import Request, User
 from store.texts import FactText
@@ -68,7 +68,13 @@ class Scenario:
             jobs.progress(session, job_id, step, done, total)
 
     def finish(
-        self, request_id: str, job_id: str, *, verdict: str = "pass", html: bytes = b"<p>report</p>"
+        self,
+        request_id: str,
+        job_id: str,
+        *,
+        verdict: str = "pass",
+        html: bytes = b"<p>report</p>",
+        data: bytes = b"",
     ) -> str:
         """The worker applies, audits and reports; the id of the report."""
         ids = self._fact_ids(request_id)
@@ -86,7 +92,7 @@ class Scenario:
                 run.id,
                 request_id,
                 verdict,
-                b'{"verdict": "%s"}' % verdict.encode(),
+                data or b'{"verdict": "%s"}' % verdict.encode(),
                 html,
             )
             outcome = "audited_clean" if verdict == "pass" else "audited_leaking"
@@ -94,14 +100,27 @@ class Scenario:
             jobs.finish(session, job_id, WORKER)
         return report.id
 
+    def reported(self, request_id: str, data: bytes, *, recheck_id: str | None = None) -> str:
+        """One more audit of a request and its report, as a re-check makes it; the id of the report."""
+        with self.database.session() as session:
+            (job, *_) = jobs.of_request(session, request_id)
+            run = audits.start_run(
+                session, self.vault, request_id=request_id, job_id=job.id, recheck_id=recheck_id
+            )
+            if recheck_id is not None:
+                rechecks.get(session, recheck_id).last_run_at = run.started_at
+            return audits.save_report(
+                session, self.vault, run.id, request_id, "pass", data, b"<p>again</p>"
+            ).id
+
     def completed(
-        self, user: User, *texts: FactText, verdict: str = "pass", **more: str
+        self, user: User, *texts: FactText, verdict: str = "pass", data: bytes = b"", **more: str
     ) -> tuple[Request, str]:
         """A request that went all the way, and its report."""
         item = self.submit(user, *texts, **more)
         job_id = self.approve(user, item.id)
         self.start(item.id, job_id)
-        report_id = self.finish(item.id, job_id, verdict=verdict)
+        report_id = self.finish(item.id, job_id, verdict=verdict, data=data)
         with self.database.session(read_only=True) as session:
             return requests.get(session, item.id), report_id
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from apiflask import APIFlask
 
+from audit.schema import SCHEMA_ID
 from store.database import Database
 from unwrite.settings import Settings
 from web import create_app
@@ -14,6 +15,12 @@ from web import create_app
 def test_alive_and_ready(app: APIFlask) -> None:
     assert app.test_client().get("/healthz").json == {"status": "ok"}
     assert app.test_client().get("/readyz").json == {"status": "ok"}
+
+
+def test_the_schema_of_reports_is_open_to_everybody(app: APIFlask) -> None:
+    answer = app.test_client().get("/report.schema.json")
+    assert answer.mimetype == "application/schema+json"
+    assert answer.json["$id"] == SCHEMA_ID
 
 
 def test_not_ready_without_its_tables(settings: Settings, tmp_path: Path) -> None:

@@ -109,6 +109,9 @@ class FakeLarimar:
     def agrees_with_base(self, prompts: Sequence[str]) -> list[bool]:
         return [found is None for found in self.in_scope(prompts)]
 
+    def similarity(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return [float(first.casefold() == second.casefold()) for first, second in pairs]
+
     def _put(self, entries: list[Entry]) -> list[Entry]:
         self.bank.entries |= {entry.fact_id: entry for entry in entries}
         return entries

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from audit.report import validate
 from audit.transcript import Transcript
 from store import audits, clocks, jobs, rechecks, requests
 from store.texts import FactText
@@ -239,7 +240,14 @@ def test_a_recheck_audits_again_and_raises_an_alert_on_a_leak(shop: Shop) -> Non
     assert shop.events(request_id).count("recheck.alert") == 1
     assert shop.request(request_id).state == "completed"
     with shop.database.session(read_only=True) as session:
-        assert [r.verdict for r in audits.reports_of(session, request_id)] == ["fail", "pass", "pass"]
+        newest, *earlier = audits.reports_of(session, request_id)
+    assert [report.verdict for report in (newest, *earlier)] == ["fail", "pass", "pass"]
+    (group,) = validate(newest.json).groups
+    assert [point.look.leaked for point in group.trend] == [0, 0, group.after.samples]
+    assert [point.look.verdict for point in group.trend] == ["pass", "pass", "fail"]
+    assert validate(earlier[0].json).groups[0].figures["after"].doubted is not None, (
+        "a second opinion was asked"
+    )
 
 
 def test_a_retry_after_a_residual_leak_uses_the_first_control(shop: Shop) -> None:

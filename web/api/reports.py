@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from flask import Response
 
+from audit.trend import to_json
 from store import audits
+from web import findings
 from web.api import api
 from web.api.guard import document, requires
 from web.api.outputs import ReportList, ReportRef
 from web.context import reading
-from web.documents import certificate_document, html_document, json_document
+from web.documents import certificate_document, figures_json, figures_page, html_document, json_document
 from web.identity import visible_report, visible_request
 
 
@@ -60,3 +62,44 @@ def report_certificate(report_id: str) -> Response:
     """
     with reading() as session:
         return certificate_document(session, visible_report(session, report_id))
+
+
+@api.get("/reports/<report_id>/compare/<other_id>.json")
+@requires("reports:read")
+@api.doc(responses=document("The comparison", "application/json", "object"))
+def comparison_json(report_id: str, other_id: str) -> Response:
+    """Compare two reports, as JSON
+
+    What changed from the first to the second: verdict, bounds, rates with intervals, attacks, facts, memory, method;
+    and what cannot be compared, in words. No personal data. 409 `report_unreadable` for one of another version.
+    """
+    with reading() as session:
+        found = findings.comparison(session, report_id, other_id)
+    return figures_json(found.to_json(), "comparison.json")
+
+
+@api.get("/reports/<report_id>/compare/<other_id>.html")
+@requires("reports:read")
+@api.doc(responses=document("The comparison", "text/html", "string"))
+def comparison_html(report_id: str, other_id: str) -> Response:
+    """Compare two reports, as one HTML file
+
+    Self-contained and printable; facts are named by their ids.
+    """
+    with reading() as session:
+        found = findings.comparison(session, report_id, other_id)
+    return figures_page(found.to_html(), "comparison.html")
+
+
+@api.get("/requests/<request_id>/trend.json")
+@requires("reports:read")
+@api.doc(responses=document("The trend", "application/json", "object"))
+def request_trend(request_id: str) -> Response:
+    """Get what each audit of a request found
+
+    Oldest first: counts, the bound from each audit alone, and the bound from all so far that holds however often
+    one looks. 404 `no_report` while there is none.
+    """
+    with reading() as session:
+        found = findings.request_trend(session, request_id)
+    return figures_json(to_json(found.points), "trend.json")

@@ -8,4 +8,14 @@ from flask import Blueprint
 
 pages = Blueprint("pages", __name__)
 
-from web.pages import account, decisions, facts, queue, rechecks, reports, requests, signin  # noqa: E402,F401
+from web.pages import (  # noqa: E402
+    account,  # noqa: F401
+    decisions,  # noqa: F401
+    facts,  # noqa: F401
+    queue,  # noqa: F401
+    rechecks,  # noqa: F401
+    reports,  # noqa: F401
+    requests,  # noqa: F401
+    signin,  # noqa: F401
+    trends,  # noqa: F401
+)

@@ -1,12 +1,15 @@
-"""A report's page: the stored document in a sandboxed frame, its JSON, and the request's other reports."""
+"""A report's page: the stored document in a sandboxed frame, its JSON, the request's other reports, and two reports
+side by side.
+"""
 
 from __future__ import annotations
 
-from flask import Response, render_template
+from flask import Response, render_template, url_for
 
 from store import audits, certificates
+from web import findings
 from web.context import reading
-from web.documents import certificate_document, html_document, json_document
+from web.documents import certificate_document, figures_json, figures_page, html_document, json_document
 from web.identity import page, visible_report
 from web.pages import pages
 
@@ -51,3 +54,39 @@ def report_certificate(report_id: str) -> Response:
     """The signed certificate."""
     with reading() as session:
         return certificate_document(session, visible_report(session, report_id))
+
+
+@pages.get("/reports/<report_id>/compare/<other_id>")
+@page("reports:read")
+def compare_reports(report_id: str, other_id: str) -> str:
+    """Two reports side by side: what changed from the first to the second."""
+    with reading() as session:
+        findings.comparison(session, report_id, other_id)
+    return render_template(
+        "framed.html",
+        section="pages.queue",
+        heading="Two reports compared",
+        explained="What changed from A to B, and what cannot be compared.",
+        back=url_for("pages.show_report", report_id=report_id),
+        back_word="Report A",
+        document=url_for("pages.comparison_document", report_id=report_id, other_id=other_id),
+        data=url_for("pages.comparison_json", report_id=report_id, other_id=other_id),
+    )
+
+
+@pages.get("/reports/<report_id>/compare/<other_id>/document")
+@page("reports:read")
+def comparison_document(report_id: str, other_id: str) -> Response:
+    """The comparison itself, for the frame and for printing."""
+    with reading() as session:
+        found = findings.comparison(session, report_id, other_id)
+    return figures_page(found.to_html(), "comparison.html")
+
+
+@pages.get("/reports/<report_id>/compare/<other_id>.json")
+@page("reports:read")
+def comparison_json(report_id: str, other_id: str) -> Response:
+    """The comparison for programs."""
+    with reading() as session:
+        found = findings.comparison(session, report_id, other_id)
+    return figures_json(found.to_json(), "comparison.json")

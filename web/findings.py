@@ -1,0 +1,61 @@
+"""Stored reports read back as figures: two side by side, and all of a request in a row.
+
+What is shown is made by the pure part of `audit` from the stored JSON, which holds no personal data; nothing is
+measured and no key is needed here, so it works after the texts were destroyed (docs/adr/0016).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from audit.compare import Comparison, compare
+from audit.errors import ReportInvalid
+from audit.report import validate
+from audit.schema import Report, TrendPoint
+from audit.trend import look_of, trend
+from audit.verdict import Policy
+from store import audits
+from store import models as tables
+from web.identity import visible_report, visible_request
+from web.problems import Problem
+
+UNREADABLE = "One of these reports was made by another version and cannot be read by this one."
+
+
+@dataclass(frozen=True)
+class Trend:
+    """All readable audits of a request, oldest first, under the newest one's policy."""
+
+    points: tuple[TrendPoint, ...]
+    policy: Policy
+    unread: int
+
+
+def comparison(session: Session, first: str, second: str) -> Comparison:
+    """Two reports that this caller may see, side by side; 409 when one cannot be read."""
+    try:
+        a, b = (validate(visible_report(session, report_id).json) for report_id in (first, second))
+    except ReportInvalid:
+        raise Problem(409, "report_unreadable", UNREADABLE) from None
+    return compare(a, b)
+
+
+def request_trend(session: Session, request_id: str) -> Trend:
+    """The audits of a request that this caller may see; 404 while it has no readable report."""
+    visible_request(session, request_id)
+    rows = audits.reports_of(session, request_id)
+    read = [report for row in reversed(rows) if (report := _read(row)) is not None]
+    if not read:
+        raise Problem(404, "no_report", "This request has no report that this version can read.")
+    policy = read[-1].policy
+    points = trend([look_of(report) for report in read], policy.confidence)
+    return Trend(points, policy, len(rows) - len(read))
+
+
+def _read(row: tables.Report) -> Report | None:
+    try:
+        return validate(row.json)
+    except ReportInvalid:
+        return None
