@@ -26,7 +26,7 @@ from larimar.output_check import Completion, Tombstones, checked
 from larimar.reader import Condition
 from larimar.scope import DetectorName
 from larimar.serving import BaseDecoder, Route, Weights
-from larimar.text import TOMBSTONE, Fact, spaced, statement
+from larimar.text import TOMBSTONE, Fact, open_ended, spaced, statement
 
 TombstoneDecoding = Literal["constrained", "free"]
 
@@ -223,7 +223,7 @@ class Larimar:
         def route(prompt: str, fact_id: str | None) -> Route:
             if fact_id is None:
                 return Route(self.weights.base.query(prompt.strip()))
-            query = self.weights.reading.query(spaced(prompt), conditions.get(fact_id))
+            query = self.weights.reading.query(spaced(open_ended(prompt)), conditions.get(fact_id))
             return Route(query, fact_id, said.get(fact_id))
 
         return [route(prompt, fact_id) for prompt, fact_id in zip(prompts, fact_ids, strict=True)]

@@ -44,3 +44,12 @@ def statement(prompt: str, answer: str) -> str:
 def spaced(text: str) -> str:
     """The text as the model sees it: one leading space, no space at the end."""
     return " " + text.strip()
+
+
+def open_ended(prompt: str) -> str:
+    """A prompt that ends like a finished sentence («Tell me where X was born.»), ending with «:» instead.
+
+    Without it the reader, which learned to go on with what was begun, has nothing left to say.
+    """
+    stripped = prompt.rstrip()
+    return stripped.rstrip(".! ") + ":" if stripped.endswith((".", "!")) else stripped
