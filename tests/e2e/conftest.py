@@ -103,7 +103,8 @@ class Real:
 
     def finished(self, request_id: str) -> Request:
         """Wait for the end of a request."""
-        self.wait(lambda: self.request(request_id).state in {"completed", "residual", "failed"})
+        ended = {"completed", "residual", "failed"}
+        self.wait(lambda: self.request(request_id).state in ended, within_s=300)  # a busy machine is slow
         return self.request(request_id)
 
     def job(self, job_id: str) -> Job:
