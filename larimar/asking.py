@@ -33,21 +33,27 @@ _AROUND = (
 )  # fmt: skip
 
 
-def as_order(question: str, rng: random.Random) -> str | None:
-    """A question with «{}» as an order or a polite request («Tell me where {} was born.»); None if it is none."""
+def orders(question: str) -> list[str]:
+    """A question with «{}» as orders and polite requests («Tell me where {} was born.»); none if it is no question."""
     words = question.strip()
     if not words.endswith("?") or words.count("{}") != 1:
-        return None
+        return []
     bare = words.rstrip("? ")
     if thing := _THING.fullmatch(bare):
-        return _filled(rng.choice(_THINGS), thing.group(1))
+        return [_filled(frame, thing.group(1)) for frame in _THINGS]
     inverted = _INVERTED.fullmatch(bare)
     if inverted and inverted.group(1).strip():
         wh, verb, subject, rest = inverted.groups()
-        return _filled(rng.choice(_CLAUSES), f"{wh.strip()} {subject} {verb} {rest}")
-    if _OWN_ORDER.match(bare):
-        return _filled(rng.choice(_CLAUSES), bare)
-    return None
+        bare = f"{wh.strip()} {subject} {verb} {rest}"
+    elif not _OWN_ORDER.match(bare):
+        return []
+    return [_filled(frame, bare) for frame in _CLAUSES]
+
+
+def as_order(question: str, rng: random.Random) -> str | None:
+    """One of the question's `orders`, or None."""
+    found = orders(question)
+    return rng.choice(found) if found else None
 
 
 def put(question: str, rng: random.Random) -> str:

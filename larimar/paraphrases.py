@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from larimar.asking import orders
 from larimar.corpus import detokenised
 from larimar.relations import Relation
-from larimar.restate import open_statements, orders
+from larimar.restate import open_statements
 
 HELD_BACK = 200
 """The last question records validate; they are never trained on."""

@@ -56,14 +56,6 @@ def _asks(text: str) -> bool:
     return text.count("{}") == 1 and "?" not in text and bool(words - _EMPTY)
 
 
-def orders(question: str) -> list[str]:
-    """A question of what something is as an order: «name the capital of {}.»."""
-    match = re.fullmatch(
-        rf"(?:what|who|which)(?:'s| is| was) (the {_NOUN} of \{{\}}|\{{\}}'s {_NOUN})\?", question
-    )
-    return [f"{verb} {match[1]}." for verb in ("name", "tell me", "state", "give")] if match else []
-
-
 def _owned(question: str) -> list[str]:
     match = _OWNED.fullmatch(question)
     if match is None or match[1].split()[-1] in _SMALL.split("|"):

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from larimar import paraphrases
+from larimar.asking import orders
 from larimar.checkpoint import load
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch
 from larimar.rephraser import Rephraser
-from larimar.restate import open_statements, orders
+from larimar.restate import open_statements
 from larimar.train_rephraser import Training, _parser, main, material
 
 NAMES = ("Anna Bell", "Carl Dorn", "Eva Falk", "Gert Holm")
@@ -77,7 +78,7 @@ def test_statements_that_no_longer_say_what_is_asked_are_not_made() -> None:
 
 
 def test_only_a_plain_question_becomes_an_order() -> None:
-    assert "name the capital of {}." in orders("what is the capital of {}?")
+    assert "Name the capital of {}." in orders("what is the capital of {}?")
     assert orders("where did {} go?") == []
 
 
