@@ -14,7 +14,18 @@ from pathlib import Path
 
 import structlog
 
-QUIET = ("celery", "kombu", "amqp", "transformers", "sentence_transformers", "httpx", "alembic", "urllib3")
+QUIET = (
+    "celery",
+    "kombu",
+    "amqp",
+    "transformers",
+    "sentence_transformers",
+    "httpx",
+    "alembic",
+    "urllib3",
+    "faiss",
+    "matplotlib",
+)
 
 
 class ClassNameOnly(logging.Formatter):

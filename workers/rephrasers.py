@@ -1,8 +1,8 @@
 """Opens a source of rephrasings by name: what the command line and the settings mean by it.
 
     templates          fixed frames; no model
-    model              the rephraser that was trained on the default decoder
-    mixed              that one and templates in turn
+    model:DIR          a rephraser trained on a decoder (`python -m larimar.train_rephraser`)
+    mixed:DIR          that one and templates in turn
     list:FILE          the user's own phrasings (CSV or JSON, `audit.phrasing_list`)
     hf:ID_OR_PATH      a causal LM, shown examples
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from larimar.rephraser import Rephraser as Trained
     from larimar.scope import Embedder
 
-FORMS = "templates, model, mixed, list:FILE or hf:ID_OR_PATH"
+FORMS = "templates, model:DIR, mixed:DIR, list:FILE or hf:ID_OR_PATH"
 
 
-def open_rephraser(spec: str, device: str = "cpu", *, directory: Path | None = None) -> Rephraser:
-    """The source that `spec` names, for certification. `directory`: another trained rephraser than the shipped.
+def open_rephraser(spec: str, device: str = "cpu") -> Rephraser:
+    """The source that `spec` names, for certification.
 
     Raises AuditError for anything else, PhrasingsUnreadable, and larimar's WeightsUnavailable, CheckpointCorrupt,
     CheckpointMismatch.
@@ -48,10 +48,10 @@ def open_rephraser(spec: str, device: str = "cpu", *, directory: Path | None = N
         return TemplateRephraser()
     if how == "list" and where:
         return ListRephraser(read_phrasings(Path(where)))
-    if spec in ("model", "mixed"):
+    if how in ("model", "mixed") and where:
         device = _device(device)
-        model = RememberedRephraser(TrainedRephraser(_trained(device, directory), Cosine(device)))
-        return model if spec == "model" else MixedRephraser(model, TemplateRephraser())
+        model = RememberedRephraser(TrainedRephraser(_trained(device, Path(where)), Cosine(device)))
+        return model if how == "model" else MixedRephraser(model, TemplateRephraser())
     if how == "hf" and where:
         device = _device(device)
         return RememberedRephraser(ModelRephraser(DecoderTarget.load(where, device), Cosine(device)))
@@ -80,7 +80,7 @@ def _device(device: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _trained(device: str, directory: Path | None) -> Trained:
+def _trained(device: str, directory: Path) -> Trained:
     """The trained rephraser, loaded once a process."""
     from larimar.rephraser import Rephraser as Loaded
 

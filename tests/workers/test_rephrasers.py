@@ -53,22 +53,22 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Trained:
 
 def test_every_source_opens_by_its_name(trained: Trained, tmp_path: Path) -> None:
     assert isinstance(open_rephraser("templates"), TemplateRephraser)
-    assert isinstance(open_rephraser("mixed"), MixedRephraser)
-    assert {p.source for p in open_rephraser("model").rephrase(FACT, 4, 0)} == {"rephraser"}
+    assert isinstance(open_rephraser("mixed:weights"), MixedRephraser)
+    assert {p.source for p in open_rephraser("model:weights").rephrase(FACT, 4, 0)} == {"rephraser"}
     (tmp_path / "own.csv").write_text("id,phrasing\nf1,Pat Sample0 speaks which tongue?\n")
     own = open_rephraser(f"list:{tmp_path / 'own.csv'}")
     assert [p.text for p in own.rephrase(FACT, 4, 0)] == ["Pat Sample0 speaks which tongue?"]
     assert str(tmp_path) not in own.name
 
 
-@pytest.mark.parametrize("spec", ["", "list:", "hf:", "gpt", "Templates", "openai:x"])
+@pytest.mark.parametrize("spec", ["", "list:", "hf:", "model", "mixed:", "gpt", "Templates", "openai:x"])
 def test_anything_else_is_refused(spec: str) -> None:
     with pytest.raises(AuditError, match="a rephraser is"):
         open_rephraser(spec)
 
 
 def test_a_model_is_asked_once_for_the_same(trained: Trained) -> None:
-    source = open_rephraser("model")
+    source = open_rephraser("model:weights")
     assert source.rephrase(FACT, 4, 7) == source.rephrase(FACT, 4, 7)
     assert trained.asked == 1
 
@@ -84,7 +84,7 @@ def prompts_of(shop: Shop, request_id: str, phase: str) -> set[str]:
 def test_a_models_wordings_certify_and_are_never_repaired_with(
     shop: Shop, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = replace(shop, settings=shop.settings.model_copy(update={"rephraser": "mixed"}))
+    shop = replace(shop, settings=shop.settings.model_copy(update={"rephraser": "mixed:weights"}))
     [text] = shop.texts(1)
     shop.larimar.knows, shop.larimar.narrow = {text.subject: text.answer}, True
     learned: list[str] = []
