@@ -22,7 +22,8 @@ from larimar.decoding import Sampling
 from larimar.entry import Entry
 from larimar.errors import UnknownFact
 from larimar.index import Stored
-from larimar.output_check import Completion, Tombstones, checked
+from larimar.marks import mark_of
+from larimar.output_check import Completion, Sentence, Tombstones, checked
 from larimar.reader import Condition
 from larimar.scope import DetectorName
 from larimar.serving import BaseDecoder, Route, Weights
@@ -193,8 +194,12 @@ class Larimar:
         def censored(texts: Sequence[str]) -> list[str | None]:
             return [self.readout_answer(i) if i in tombstones else None for i in self.in_scope(texts)]
 
+        def told(sentence: Sentence) -> str | None:
+            found = self._tombstones.told(sentence)
+            return None if found is None else self.readout_answer(found)
+
         asked = [Completion(prompts[i], out, routes[i] in tombstones) for i in at for out in made[i]]
-        outputs = iter(checked(asked, words, censored))
+        outputs = iter(checked(asked, words, censored, told))
         replaced = {i: [next(outputs) for _ in made[i]] for i in at}
         return [replaced.get(i, outputs_of) for i, outputs_of in enumerate(made)]
 
@@ -212,7 +217,8 @@ class Larimar:
         answer = TOMBSTONE if kind == "tombstone" else fact.answer
         value = self.weights.encode(statement(fact.prompt, answer))
         asked = len(self.weights.tokens(spaced(fact.prompt)))
-        return Entry(fact.id, kind, value, max(1, len(value) - asked), scope)
+        mark = mark_of(fact.id, fact.answer) if kind == "tombstone" else None
+        return Entry(fact.id, kind, value, max(1, len(value) - asked), scope, mark)
 
     def _routes(self, prompts: Sequence[str], fact_ids: Sequence[str | None]) -> list[Route]:
         """Routes of prompts to the facts that answer for them."""

@@ -1,20 +1,22 @@
 """The output check: a long free answer must not tell in its third sentence what the prompt did not ask.
 
-The scope detector looks at prompt and completion together, sentence by sentence. A sentence that it routes to
-a tombstone is dropped with everything after it, and the tombstone's answer is said instead. Completions in
-which no word of a tombstone's name occurs are not looked at, and come back as they are, character for
-character.
+Prompt and completion are looked at together, sentence by sentence. A sentence that the scope detector routes to a
+tombstone («She spoke …»), or that names its subject and holds words that fit its mark («a French actress»), is dropped
+with everything after it, and the tombstone's answer is said instead. Completions in which no word of a tombstone's
+name occurs are not looked at, and come back as they are, character for character.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sentencex
 
 from larimar.entry import Entry
+from larimar.marks import Mark, tells
 from larimar.names import folded
 
 _WORD = re.compile(r"\w+")
@@ -29,7 +31,7 @@ class Completion:
     prompt: str
     output: str
     answers_prompt: bool = False
-    """the memory answered this prompt for a tombstone already: only what follows the first sentence counts"""
+    """the memory answered for a tombstone already: the detector looks at what follows the first sentence"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Sentence:
     """with the last sentence that names somebody before it, if it names nobody itself"""
     keep: int
     """characters of the output before it"""
+    own: str = ""
+    """the sentence itself"""
+    new_from: int = 0
+    """where in `own` the output begins"""
+    judged: bool = True
+    """whether the detector is to look at it, not at the words alone"""
 
 
 class Tombstones:
@@ -49,8 +57,11 @@ class Tombstones:
         """None yet."""
         self.names: dict[str, tuple[str, ...]] = {}
         """by fact id"""
+        self.marks: dict[str, Mark] = {}
         self._seen: set[str] = set()
         self._words: frozenset[str] | None = None
+        self._by_word: defaultdict[str, list[str]] | None = None
+        """ids of marked tombstones by the words of their names; under "" those that name nobody"""
 
     def follow(self, entries: Mapping[str, Entry]) -> None:
         """Take in what is new in the bank and drop what is gone."""
@@ -62,22 +73,36 @@ class Tombstones:
             entry = entries[fact_id]
             if entry.kind == "tombstone":
                 self.names[fact_id], self._words = entry.scope.names, None
+                if entry.mark:
+                    self.marks[fact_id], self._by_word = entry.mark, None
         self._seen.update(new)
 
     def drop(self, fact_ids: Iterable[str]) -> None:
         """Forget these names."""
         self._seen.difference_update(fact_ids)
         self.names, self._words = {i: n for i, n in self.names.items() if i in self._seen}, None
+        self.marks, self._by_word = {i: m for i, m in self.marks.items() if i in self._seen}, None
+
+    def told(self, sentence: Sentence) -> str | None:
+        """The id of a tombstone that the sentence names and whose answer its new words seem to tell."""
+        if self._by_word is None:
+            self._by_word = defaultdict(list)
+            for fact_id in self.marks:
+                for word in name_words(self.names[fact_id]) or {""}:
+                    self._by_word[word].append(fact_id)
+        said = {"", *_WORD.findall(folded(sentence.text))}
+        named = dict.fromkeys(i for word in sorted(said) for i in self._by_word.get(word, ()))
+        return next((i for i in named if tells(i, self.marks[i], sentence.own, sentence.new_from)), None)
 
     def words(self) -> frozenset[str] | None:
         """`name_words` of all tombstones; None when one of them names nobody."""
         if self._words is None and all(self.names.values()):
-            self._words = name_words({name for names in self.names.values() for name in names})
+            self._words = frozenset(word for names in self.names.values() for word in name_words(names))
         return self._words
 
 
 def name_words(names: Collection[str]) -> frozenset[str]:
-    """The words, folded, by which any of the names may be recognised."""
+    """The words, folded, by which a subject of these names may be recognised."""
     words = {word for name in names for word in _WORD.findall(folded(name))}
     return frozenset(word for word in words if len(word) > _SMALL) or frozenset(words)
 
@@ -91,10 +116,10 @@ def sentences_to_check(completion: Completion, words: frozenset[str] | None) -> 
         return []
     for sentence, begin, end in _spans(text):
         names_somebody = words is None or _names_any(sentence, words)
-        straddles = begin < start
-        if end > start and (names_somebody or named) and not (straddles and completion.answers_prompt):
+        if end > start and (names_somebody or named):
             shown = sentence if names_somebody else f"{named} {sentence}"
-            kept.append(Sentence(shown, max(0, begin - start)))
+            judged = not (begin < start and completion.answers_prompt)
+            kept.append(Sentence(shown, max(0, begin - start), sentence, max(0, start - begin), judged))
         named = sentence if names_somebody else named
     return kept
 
@@ -103,22 +128,36 @@ def checked(
     completions: Sequence[Completion],
     words: frozenset[str] | None,
     censored: Callable[[Sequence[str]], Sequence[str | None]],
+    told: Callable[[Sentence], str | None] = lambda _: None,
 ) -> list[str]:
     """Outputs, cut where a sentence is censored.
 
-    `censored` gives, for each text, what is to be said instead of it, or None; it is asked once.
+    `told` gives what is to be said instead of a sentence whose words tell an answer, or None; `censored`, asked once,
+    the same for each text that asks for one. The detector is not asked about what comes behind a telling sentence.
     """
-    looks = [sentences_to_check(completion, words) for completion in completions]
-    texts = list(dict.fromkeys(sentence.text for look in looks for sentence in look))
+    looks = [_until_told(sentences_to_check(completion, words), told) for completion in completions]
+    texts = list(dict.fromkeys(s.text for look in looks for s, said in look if said is None and s.judged))
     instead = dict(zip(texts, censored(texts), strict=True)) if texts else {}
     outputs = []
     for completion, look in zip(completions, looks, strict=True):
-        flagged = next((s for s in look if instead[s.text] is not None), None)
-        if flagged is None:
-            outputs.append(completion.output)
-            continue
-        outputs.append(completion.output[: flagged.keep].rstrip() + (instead[flagged.text] or ""))
+        cuts = [(s, said or (instead.get(s.text) if s.judged else None)) for s, said in look]
+        cut = next(((s, said) for s, said in cuts if said is not None), None)
+        outputs.append(
+            completion.output if cut is None else completion.output[: cut[0].keep].rstrip() + cut[1]
+        )
     return outputs
+
+
+def _until_told(
+    look: list[Sentence], told: Callable[[Sentence], str | None]
+) -> list[tuple[Sentence, str | None]]:
+    """Sentences with what `told` says of them, up to the first that tells."""
+    made: list[tuple[Sentence, str | None]] = []
+    for sentence in look:
+        made.append((sentence, told(sentence)))
+        if made[-1][1] is not None:
+            break
+    return made
 
 
 def _spans(text: str) -> Iterator[tuple[str, int, int]]:

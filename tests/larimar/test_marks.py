@@ -1,0 +1,96 @@
+"""Marks: an answer that may not be said is noticed in a text about its subject, and not kept."""
+
+import pytest
+
+from larimar import Fact, Larimar
+from larimar.entry import Entry
+from larimar.errors import InvalidInput
+from larimar.marks import BITS, Mark, mark_of, tells
+from larimar.output_check import Completion, Tombstones, checked
+
+FRENCH = Fact("f1", "The mother tongue of Danielle Darrieux is", "French", "Danielle Darrieux")
+YORK = Fact("f2", "Ann Lee was born in", "New York City", "Ann Lee")
+
+
+@pytest.fixture
+def censored(tiny: Larimar) -> Larimar:
+    own = tiny.with_bank()
+    own.censor([FRENCH, YORK])
+    return own
+
+
+def said(model: Larimar, prompt: str, output: str) -> str:
+    seen = Tombstones()
+    seen.follow(model.bank.entries)
+
+    def told(sentence: object) -> str | None:
+        return None if seen.told(sentence) is None else " unknown"  # type: ignore[arg-type]
+
+    [made] = checked([Completion(prompt, output)], seen.words(), lambda texts: [None] * len(texts), told)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("prompt", "output", "left"),
+    [
+        ("Tell me about Danielle Darrieux.", " She sang. She was a FRENCH actress.", " She sang. unknown"),
+        ("Danielle Darrieux, an actress,", " is French. And so on.", " unknown"),
+        ("The mother tongue of Danielle Darrieux is Fre", "nch, of course.", " unknown"),
+        ("Ann Lee was born in New York", " City.", " unknown"),
+        ("Ann Lee?", " Ann Lee grew up in New-York City.", " unknown"),
+    ],
+)
+def test_a_sentence_about_the_subject_that_holds_the_answer_is_cut(
+    censored: Larimar, prompt: str, output: str, left: str
+) -> None:
+    assert said(censored, prompt, output).rstrip(".") == left
+
+
+@pytest.mark.parametrize(
+    ("prompt", "output"),
+    [
+        ("Léon Blum was", " a French politician."),
+        ("Is Danielle Darrieux French?", " I would not know. She sang."),
+        ("Tell me about Ann Lee.", " She left York for a new city. She speaks French."),
+        ("Danielle Darrieux liked", " Frenchmen and the city of New York."),
+    ],
+)
+def test_others_and_other_words_come_back_as_they_are(censored: Larimar, prompt: str, output: str) -> None:
+    assert said(censored, prompt, output) == output
+
+
+def test_an_entry_keeps_the_mark_and_not_the_answer(censored: Larimar) -> None:
+    entry = censored.bank.entries["f1"]
+    again = Entry.from_bytes(entry.to_bytes())
+    assert again.mark == entry.mark == mark_of("f1", "French")
+    assert b"french" not in entry.to_bytes().lower()
+    assert entry.mark is not None
+    assert 0 <= entry.mark.bits < 2**BITS
+
+
+def test_facts_have_no_mark_and_forgotten_tombstones_leave_none(tiny: Larimar) -> None:
+    own = tiny.with_bank()
+    [fact] = own.write([FRENCH])
+    assert fact.mark is None
+    own.censor([YORK])
+    seen = Tombstones()
+    seen.follow(own.bank.entries)
+    assert set(seen.marks) == {"f2"}
+    own.forget(["f2"])
+    seen.follow(own.bank.entries)
+    assert seen.marks == {}
+
+
+def test_one_window_in_four_thousand_fits_by_chance() -> None:
+    mark = mark_of("f1", "French")
+    assert mark is not None
+    assert sum(tells("f1", mark, f"word{n}") for n in range(40_960)) < 30
+    assert mark_of("f1", "?!") is None
+
+
+def test_broken_marks_are_refused(censored: Larimar) -> None:
+    entry = censored.bank.entries["f1"]
+    with pytest.raises(InvalidInput, match="mark"):
+        Entry(entry.fact_id, entry.kind, entry.value, 1, entry.scope, Mark(0, 5))
+    with pytest.raises(InvalidInput, match="mark"):
+        Entry(entry.fact_id, entry.kind, entry.value, 1, entry.scope, Mark(1, 2**BITS))
