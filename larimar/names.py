@@ -21,7 +21,7 @@ MASK = "X"
 NEAR = 0.84
 """Similarity from which a run of words is taken for the whole name."""
 _WORD = re.compile(r"(?!(?<=['’])s\b)[^\W_]+")
-_SMALL = frozenset(
+SMALL_WORDS = frozenset(
     "a an the of is was were are in on at to for by with from as and or de la le der von van".split()
 )
 
@@ -118,7 +118,7 @@ def _digits(text: str) -> list[str]:
 
 def _parts(words: list[str], wanted: list[str]) -> tuple[list[tuple[int, int]], float]:
     """Runs of words that are words of the name or their initials, and the share of the name that is there."""
-    telling = [w for w in wanted if w not in _SMALL] or wanted
+    telling = [w for w in wanted if w not in SMALL_WORDS] or wanted
     whole = [_like(word, telling) for word in words]
     if not any(whole):  # initials alone are no trace
         return [], 0.0

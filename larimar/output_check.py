@@ -17,7 +17,7 @@ import sentencex
 
 from larimar.entry import Entry
 from larimar.marks import Mark, tells
-from larimar.names import folded
+from larimar.names import SMALL_WORDS, folded
 
 _WORD = re.compile(r"\w+")
 _SMALL = 3
@@ -60,8 +60,8 @@ class Tombstones:
         self.marks: dict[str, Mark] = {}
         self._seen: set[str] = set()
         self._words: frozenset[str] | None = None
-        self._by_word: defaultdict[str, list[str]] | None = None
-        """ids of marked tombstones by the words of their names; under "" those that name nobody"""
+        self._namings: defaultdict[str, list[tuple[frozenset[str], str]]] | None = None
+        """by their last word: words that identify the subject of a marked tombstone, and its id"""
 
     def follow(self, entries: Mapping[str, Entry]) -> None:
         """Take in what is new in the bank and drop what is gone."""
@@ -74,24 +74,25 @@ class Tombstones:
             if entry.kind == "tombstone":
                 self.names[fact_id], self._words = entry.scope.names, None
                 if entry.mark:
-                    self.marks[fact_id], self._by_word = entry.mark, None
+                    self.marks[fact_id], self._namings = entry.mark, None
         self._seen.update(new)
 
     def drop(self, fact_ids: Iterable[str]) -> None:
         """Forget these names."""
         self._seen.difference_update(fact_ids)
         self.names, self._words = {i: n for i, n in self.names.items() if i in self._seen}, None
-        self.marks, self._by_word = {i: m for i, m in self.marks.items() if i in self._seen}, None
+        self.marks, self._namings = {i: m for i, m in self.marks.items() if i in self._seen}, None
 
     def told(self, sentence: Sentence) -> str | None:
-        """The id of a tombstone that the sentence names and whose answer its new words seem to tell."""
-        if self._by_word is None:
-            self._by_word = defaultdict(list)
+        """The id of a tombstone whose subject the sentence identifies and whose answer its new words seem to tell."""
+        if self._namings is None:
+            self._namings = defaultdict(list)
             for fact_id in self.marks:
-                for word in name_words(self.names[fact_id]) or {""}:
-                    self._by_word[word].append(fact_id)
+                for words in namings(self.names[fact_id]):
+                    self._namings[words[-1]].append((frozenset(words), fact_id))
         said = {"", *_WORD.findall(folded(sentence.text))}
-        named = dict.fromkeys(i for word in sorted(said) for i in self._by_word.get(word, ()))
+        met = (naming for word in sorted(said) for naming in self._namings.get(word, ()))
+        named = dict.fromkeys(fact_id for words, fact_id in met if words <= said)
         return next((i for i in named if tells(i, self.marks[i], sentence.own, sentence.new_from)), None)
 
     def words(self) -> frozenset[str] | None:
@@ -105,6 +106,15 @@ def name_words(names: Collection[str]) -> frozenset[str]:
     """The words, folded, by which a subject of these names may be recognised."""
     words = {word for name in names for word in _WORD.findall(folded(name))}
     return frozenset(word for word in words if len(word) > _SMALL) or frozenset(words)
+
+
+def namings(names: Collection[str]) -> list[tuple[str, ...]]:
+    """Words, folded, that identify a subject together: each whole name, and each without its first word.
+
+    Without any name: one empty word, which every text is taken to hold.
+    """
+    whole = [tuple(word for word in _WORD.findall(folded(name)) if word not in SMALL_WORDS) for name in names]
+    return [words for name in whole for words in (name, name[1:]) if words] or [("",)]
 
 
 def sentences_to_check(completion: Completion, words: frozenset[str] | None) -> list[Sentence]:

@@ -62,16 +62,20 @@ class Schedule:
     minutes: float = 0.0
     """end the schedule after so long, if its steps are not done before; 0: never"""
 
-    def done(self, step: int, seconds: float) -> float:
-        """Share of the schedule that is over, by steps after the warm-up or by time."""
-        timed = seconds / (60 * self.minutes) if self.minutes else 0.0
-        return min(1.0, max((step - self.warm_up) / max(1, self.steps - self.warm_up), timed))
+    def over(self, step: int, seconds: float) -> bool:
+        """Whether all steps are done, or the time is up."""
+        return step >= self.steps or self._timed(seconds) >= 1
 
     def factor(self, step: int, seconds: float = 0.0) -> float:
-        """Linear warm-up, then cosine down to a twentieth."""
+        """Linear warm-up, then cosine down to a twentieth, by steps or by time, whichever is nearer to its end."""
         if step < self.warm_up:
             return (step + 1) / self.warm_up
-        return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * self.done(step, seconds)))
+        done = max((step - self.warm_up) / max(1, self.steps - self.warm_up), self._timed(seconds))
+        return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+    def _timed(self, seconds: float) -> float:
+        """Share of the time that is used up."""
+        return seconds / (60 * self.minutes) if self.minutes else 0.0
 
 
 class Step(nn.Module):
@@ -142,7 +146,7 @@ class Run:
         before, first = self.seconds, self.parts.is_main_process
         bar = tqdm(total=self.schedule.steps, initial=self.step, unit="step", disable=not first)
         try:
-            while self.schedule.done(self.step, self.seconds) < 1:
+            while not self.schedule.over(self.step, self.seconds):
                 measured = self._one_step(draw)
                 self.seconds = before + time.monotonic() - started
                 if first:

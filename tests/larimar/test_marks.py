@@ -37,6 +37,7 @@ def said(model: Larimar, prompt: str, output: str) -> str:
         ("Danielle Darrieux, an actress,", " is French. And so on.", " unknown"),
         ("The mother tongue of Danielle Darrieux is Fre", "nch, of course.", " unknown"),
         ("Ann Lee was born in New York", " City.", " unknown"),
+        ("Is Darrieux", " French?", " unknown"),
         ("Ann Lee?", " Ann Lee grew up in New-York City.", " unknown"),
     ],
 )
@@ -50,6 +51,7 @@ def test_a_sentence_about_the_subject_that_holds_the_answer_is_cut(
     ("prompt", "output"),
     [
         ("Léon Blum was", " a French politician."),
+        ("Danielle Steel is not", " a French writer."),
         ("Is Danielle Darrieux French?", " I would not know. She sang."),
         ("Tell me about Ann Lee.", " She left York for a new city. She speaks French."),
         ("Danielle Darrieux liked", " Frenchmen and the city of New York."),

@@ -206,3 +206,11 @@ def test_the_divergence_of_the_address_falls_as_its_noise_nears_the_prior() -> N
     divergences = [address_divergence(torch.tensor(s), 512, 0.0).item() for s in (0.05, 0.2, 1.0)]
     assert divergences[0] > divergences[1] > divergences[2]
     assert divergences[2] == pytest.approx(0.5 / 512)
+
+
+def test_a_schedule_ends_by_its_steps_or_by_the_clock() -> None:
+    by_steps, by_clock = Schedule(steps=3), Schedule(steps=10**6, minutes=1)
+    assert [by_steps.over(step, 1e9) for step in (2, 3)] == [False, True]
+    assert [by_clock.over(500, seconds) for seconds in (59, 60)] == [False, True]
+    assert by_clock.factor(500, 59.9) < 0.06 < 0.5 < by_clock.factor(500, 20)
+    assert by_clock.factor(0) == pytest.approx(1 / 20)
