@@ -63,8 +63,8 @@ class Journal:
     """What a long run has done so far, one JSON a line beside its result, so that a stopped run goes on."""
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
-        """Take up the file at `path` when it was made with the same `settings`, else begin a new one."""
-        self._path = path
+        """Take up the file at `path` when it was made with the same `settings` at the same commit, else begin anew."""
+        self._path, settings = path, {**settings, "commit": _commit()}
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         whole = [json.loads(line) for line in lines if line.endswith("}")]
         self.rows: list[dict[str, Any]] = whole[1:] if whole and whole[0] == settings else []
@@ -96,16 +96,21 @@ def file_digest(path: Path) -> str:
 
 def environment() -> dict[str, object]:
     """Package versions, processor, GPU and commit of this run; `UNWRITE_COMMIT` tells it where no `.git` is."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
     return {
         "versions": {
             name: version(name) for name in ("torch", "transformers", "sentence-transformers", "peft")
         },
         "machine": f"{platform.machine()}, {_processor()}{_gpu()}",
-        "commit": commit.stdout.strip() or os.environ.get("UNWRITE_COMMIT", ""),
+        "commit": _commit(),
     }
+
+
+def _commit() -> str:
+    """The commit that is checked out."""
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or os.environ.get("UNWRITE_COMMIT", "")
 
 
 def _gpu() -> str:
