@@ -22,6 +22,7 @@ PORT = free_port()
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "unwrite", "serve", "--port", str(PORT)]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's background it is ignored
     with (
         (tmp_path / "log").open("w") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
