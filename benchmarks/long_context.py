@@ -106,7 +106,7 @@ def in_context(weights: Weights, facts: list[Fiction], asked: list[Fiction], win
         room -= len(lines[start])
     context = [token for line in lines[start:] for token in line]
     started = time.perf_counter()
-    cache = model.base_model(input_ids=torch.tensor([context]), use_cache=True).past_key_values
+    cache = model.base_model(input_ids=torch.tensor([context], device=model.device), use_cache=True).past_key_values
     read = time.perf_counter()
     hits = []
     for fact in tqdm(asked, unit="prompt", desc=f"in context, {len(facts)}", leave=False):
@@ -122,11 +122,11 @@ def in_context(weights: Weights, facts: list[Fiction], asked: list[Fiction], win
 def complete(weights: Weights, cache: Any, fact: Fiction) -> str:
     """The decoder's greedy continuation of a prompt behind a cache, as many tokens as the answer has."""
     model, said = weights.base.model, list[int]()
-    step = torch.tensor([weights.tokens(fact.prompt)])
+    step = torch.tensor([weights.tokens(fact.prompt)], device=model.device)
     for _ in weights.tokens(spaced(fact.answer)):
         hidden = model.base_model(input_ids=step, past_key_values=cache, use_cache=True).last_hidden_state
         said.append(int(model.get_output_embeddings()(hidden[0, -1]).argmax()))
-        step = torch.tensor([[said[-1]]])
+        step = torch.tensor([[said[-1]]], device=model.device)
     return str(weights.base.tokenizer.decode(said)).strip()
 
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch
 from larimar.unpadded import Unpadded
 
-RANK = 32
+RANK = 64
 _HIDDEN = 128
 _LONGEST = 128
 """Tokens of a pair; longer queries are cut."""
@@ -37,8 +37,13 @@ _BATCH = 32
 class Judge(nn.Module):
     """Cross-encoder with a LoRA and a head."""
 
-    def __init__(self, sentence_encoder: Any, *, trainable: bool = False, rank: int = RANK) -> None:
-        """`sentence_encoder`: a SentenceTransformer over a BERT-like model, which is copied; `rank` of the LoRA."""
+    def __init__(
+        self, sentence_encoder: Any, *, trainable: bool = False, rank: int = RANK, dropout: float = 0.0
+    ) -> None:
+        """`sentence_encoder`: a SentenceTransformer over a BERT-like model, which is copied; `rank` of the LoRA.
+
+        `dropout`: in training, between the layers.
+        """
         super().__init__()
         self.tokenizer = sentence_encoder.tokenizer
         bert = copy.deepcopy(sentence_encoder[0].auto_model)
@@ -47,10 +52,12 @@ class Judge(nn.Module):
         with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a name that it deprecated
             warnings.simplefilter("ignore")
             self.encoder = get_peft_model(bert, lora, autocast_adapter_dtype=trainable)
-        self.head = nn.Sequential(nn.Linear(3 * width, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, 1))
+        self.head = nn.Sequential(nn.Linear(3 * width, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, 1)).to(
+            bert.device
+        )
         for module in self.encoder.modules():
             if isinstance(module, nn.Dropout):
-                module.p = 0.0
+                module.p = dropout
         self.reading: Unpadded | None = None
         """once trained: the encoder without padding"""
 

@@ -4,6 +4,7 @@ import json
 from importlib import resources
 
 import pytest
+import torch
 
 from larimar import Fact, Larimar
 
@@ -68,3 +69,16 @@ def test_every_stored_prompt_finds_its_own_fact(shipped: Larimar) -> None:
     stored = facts("forget", 20) + facts("retained", 180)
     shipped.write(stored)
     assert shipped.in_scope([fact.prompt for fact in stored]) == [fact.id for fact in stored]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_recalls_censors_and_forgets_as_a_processor_does(shipped: Larimar) -> None:
+    there = Larimar.load(device="cuda")
+    kept, gone, known = facts("retained", 8), facts("forget", 4), facts("censor", 4)
+    for model in (shipped, there):
+        model.write(kept + gone)
+        model.censor(known)
+        model.forget([fact.id for fact in gone])
+    assert there.digest() == shipped.digest()
+    assert told(there, kept + gone) == [True] * 8 + [False] * 4
+    assert sum(told(there, known)) == 0
