@@ -106,7 +106,9 @@ def in_context(weights: Weights, facts: list[Fiction], asked: list[Fiction], win
         room -= len(lines[start])
     context = [token for line in lines[start:] for token in line]
     started = time.perf_counter()
-    cache = model.base_model(input_ids=torch.tensor([context], device=model.device), use_cache=True).past_key_values
+    cache = model.base_model(
+        input_ids=torch.tensor([context], device=model.device), use_cache=True
+    ).past_key_values
     read = time.perf_counter()
     hits = []
     for fact in tqdm(asked, unit="prompt", desc=f"in context, {len(facts)}", leave=False):

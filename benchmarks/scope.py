@@ -181,7 +181,11 @@ def sets(arguments: argparse.Namespace) -> dict[str, list[Probe]]:
     made["same subject, other relation, alike ones too"] = scope_sets.counterfact_relations(
         full, core, arguments.records, every=True
     )
-    made["same subject, ZsRE"] = scope_sets.zsre_relations(arguments.zsre, arguments.records)
+    for title, every in (
+        ("same subject, ZsRE", False),
+        ("same subject, ZsRE, the fact's own question too", True),
+    ):
+        made[title] = scope_sets.zsre_relations(arguments.zsre, arguments.records, every=every)
     made["close questions"] = scope_sets.close_questions()
     made["close questions, no subject"] = scope_sets.nameless(arguments.tofu, arguments.records)
     made["other spellings"] = scope_sets.spellings(full, arguments.records // 4)

@@ -74,16 +74,29 @@ def counterfact_relations(
     return probes
 
 
-def zsre_relations(path: Path, records: int) -> list[Probe]:
-    """Rephrasings (KnowEdit) against its same-subject prompts, `Relation_Specificity`."""
+def zsre_relations(path: Path, records: int, *, every: bool = False) -> list[Probe]:
+    """Rephrasings (KnowEdit) against its same-subject prompts, `Relation_Specificity`.
+
+    One such prompt in seven has the fact's own true answer: «The father of X is» beside «Who is X's father?».
+    It asks for the fact, so no detector should keep it out; it is left out here, unless `every` is set.
+    """
     probes = []
     for record in json.loads(path.read_text(encoding="utf-8"))[:records]:
         about = record["prompt"], record["subject"]
         again = [record["rephrase_prompt"], *(q for q in record["generate_prompt"] if len(q.split()) > 2)]
         probes += [Probe(*about, q, True) for q in again[:3]]
-        others = record["locality"].get("Relation_Specificity", [])
+        others = [
+            other
+            for other in record["locality"].get("Relation_Specificity", [])
+            if every or not _answers(record["ground_truth"]) & _answers(other["ground_truth"])
+        ]
         probes += [Probe(*about, other["prompt"], False) for other in others]
     return probes
+
+
+def _answers(told: Any) -> set[str]:
+    """The answers of a record, which come as a text, a list, or a list of lists."""
+    return {a for part in told for a in _answers(part)} if isinstance(told, list) else {str(told).casefold()}
 
 
 def close_questions(path: Path = CLOSE) -> list[Probe]:

@@ -33,6 +33,8 @@ FEATURES: dict[Kind, tuple[str, ...]] = {
 }
 """What stage one measures; the classifier also sees squares and products."""
 _STEM = 5
+_SAME = 0.999
+"""Cosine above which two texts with equal words outside the name have equal names too."""
 _MOST_VIEWS = 3
 _MOST_PHRASINGS = 3
 _COMMON = frozenset(
@@ -106,6 +108,17 @@ def beside(asked: Asked, stored: Stored) -> Case:
 def has(case: Case, kind: Kind) -> bool:
     """Whether the fact has phrasings of this kind."""
     return bool(_of_kind(case, kind).any())
+
+
+def verbatim(case: Case) -> bool:
+    """Whether a piece of the prompt is a stored phrasing, word for word: then nothing is left to be judged."""
+    stored = [folded(text) for text in case.stored.texts]
+    same = case.asked.plain @ case.stored.plain.T > _SAME
+    return any(
+        same[i, j] and folded(text) == stored[j]
+        for i, text in enumerate(case.texts[: len(case.asked.pieces)])
+        for j in np.flatnonzero(same[i])
+    )
 
 
 def features_of(kind: Kind, case: Case, masked: dict[str, Floats]) -> Features:

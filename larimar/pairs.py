@@ -123,9 +123,9 @@ class PairSource:
 
     def _positive(self, relation: Relation, stored: str, name: str) -> Judged:
         """The same question of the same subject in other words; one in three names it in another spelling."""
-        group = next(
-            (s for s in self._shuffled(relation.sources) if stored in s and len(s) > 1), relation.phrasings
-        )
+        group = relation.phrasings
+        if self._rng.random() < 0.7:
+            group = self._rng.choice([g for g in relation.groups if stored in g] or [group])
         asked = self._rng.choice([p for p in group if p != stored] or relation.phrasings)
         written = name
         if self._rng.random() < 0.33:
@@ -135,6 +135,10 @@ class PairSource:
     def _other_question(self, relation: Relation, stored: str, name: str) -> Judged:
         """Something else about the same subject."""
         roll = self._rng.random()
+        if relation.near and self._rng.random() < 0.3:
+            texts = [stored, self._rng.choice(relation.near)]
+            first, second = texts if self._rng.random() < 0.7 else reversed(texts)
+            return self._pair(first, second, name, name, relation, 0, "near miss")
         if roll < 0.15 and relation.id in self._m.inverse:
             other, kind = self._m.relations[self._m.inverse[relation.id]], "inverse"
         elif roll < 0.27:
@@ -181,13 +185,18 @@ class PairSource:
         return self._pair(stored, asked, name, stranger, relation, 0, "neighbour")
 
     def _rephrasing(self) -> Judged:
-        """A question record: its rephrasing, or another record's question put to the same subject."""
+        """A question record: its rephrasing, or another record's or relation's question put to the same subject."""
         subject, stored, again = self._rng.choice(self._m.rephrasings)
         if self._rng.random() < 0.45:
             return self._texts(stored, again, (subject,), 1, "question")
-        other, _, asked = self._rng.choice(self._m.rephrasings)
+        if self._rng.random() < 0.5:
+            other, _, asked = self._rng.choice(self._m.rephrasings)
+        else:
+            recorded = self._recorded and self._rng.random() < 0.3
+            relation = self._rng.choice(self._recorded if recorded else self._others)
+            other, asked = "{}", _cased(self._rng.choice(relation.phrasings))
         swapped = asked.replace(other, subject)
-        left, right = set(_words(stored, subject)), set(_words(swapped, subject))
+        left, right = set(words(stored, subject)), set(words(swapped, subject))
         if swapped == asked or len(left & right) >= 0.5 * min(len(left), len(right)):
             return self.draw()
         return self._texts(stored, swapped, (subject,), 0, "other question")
@@ -240,10 +249,6 @@ class PairSource:
             return text.lower()
         return text.upper() if roll < 0.12 else SPELLINGS["typo"](text, self._rng) if roll < 0.16 else text
 
-    def _shuffled(self, items: list[list[str]]) -> list[list[str]]:
-        """A shuffled copy, half of the time; else nothing, so that all phrasings are taken."""
-        return self._rng.sample(items, len(items)) if self._rng.random() < 0.5 else []
-
 
 def _cased(text: str) -> str:
     """With a capital letter and single spaces."""
@@ -251,7 +256,7 @@ def _cased(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _words(text: str, subject: str) -> list[str]:
+def words(text: str, subject: str) -> list[str]:
     """Words of four or more letters outside the subject, by their first five letters."""
     return [
         w[:5]

@@ -1,8 +1,9 @@
 """Relations and the many ways to ask for them, for training the judge of the scope detector.
 
-A relation's phrasings, with «{}» for the subject, come from question templates by property and from the
-prompts of CounterFact records that no benchmark scores. Statements are made of questions («what is the
-capital of {}?» -> «The capital of {} is»), and labels of properties («capital») serve to nest questions.
+A relation's phrasings, with «{}» for the subject, come from question templates by property, from the prompts of
+CounterFact records that no benchmark scores, and from the shipped `data/wordings.json`. Statements are made of
+questions («what is the capital of {}?» -> «The capital of {} is»), and labels of properties («capital») serve to
+nest questions.
 """
 
 from __future__ import annotations
@@ -13,22 +14,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
 from pathlib import Path
 
-_OF = re.compile(
-    r"^(?:what|who|which)(?:'s| is| was| are| were)(?: the name of)? the ([a-z' -]{3,40}?) (?:of|for) \{\}\s*\?*$"
-)
-_BY = re.compile(r"^who ([a-z]+(?:ed|te|lt|nt|ew|unded)) \{\}\s*\?*$")
-_WAS = re.compile(r"^(where|when|in which [a-z]+|in what [a-z]+) (was|is) \{\} ([a-z]+)\s*\?*$")
-_DID = re.compile(
-    r"^(where|when|in which [a-z]+|in what [a-z]+) did \{\} (die|live|work|study|perform|grow up|happen)\s*\?*$"
-)
-_WHICH = re.compile(
-    r"^(?:what|which) (language|country|city|family|genre|position|religion|sport|league|company|instrument|party|"
-    r"gender|team|club|continent|award|industry) (?:is|was|does|did|has) \{\} .*\?*$"
-)
-_PAST = {"die": "died", "live": "lived", "work": "worked", "study": "studied", "perform": "performed",
-         "grow up": "grew up", "happen": "happened"}  # fmt: skip
+from larimar.restate import label, open_statements, statements
+
 _ALIKE = [
     {"P17", "P131", "P276", "P30", "P706", "P495", "P27", "P937", "P551", "P740", "P159", "P19", "P20", "-P150"},
     {"P103", "P1412", "P37", "P364", "P407", "P2936"}, {"P176", "P178", "P127", "P50", "P170", "P61", "P112"},
@@ -59,6 +50,14 @@ class Relation:
     subjects: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     label: str = ""
+    near: list[str] = field(default_factory=list)
+    """what is asked in like words and is not the same"""
+
+    @cached_property
+    def groups(self) -> list[list[str]]:
+        """The sources with the statements made of them, where there are two phrasings or more."""
+        made = [list(dict.fromkeys(t for q in source for t in (q, *_stated(q)))) for source in self.sources]
+        return [group for group in made if len(group) > 1]
 
 
 def from_templates(path: Path) -> dict[str, Relation]:
@@ -71,30 +70,15 @@ def from_templates(path: Path) -> dict[str, Relation]:
         relation.sources.append(kept)
     for relation in relations.values():
         questions = list(dict.fromkeys(q for source in relation.sources for q in source))
-        labels = Counter(m.group(1) for s in relation.sources for q in s if (m := _OF.match(q)))
+        labels = Counter(name for s in relation.sources for q in s if (name := label(q)))
         relation.label = labels.most_common(1)[0][0] if labels else ""
-        relation.phrasings = questions + [s for q in questions for s in statements(q)]
+        relation.phrasings = list(dict.fromkeys(questions + [s for q in questions for s in _stated(q)]))
     return {p: r for p, r in relations.items() if len(set(r.phrasings)) > 1}
 
 
-def statements(question: str) -> list[str]:
-    """Statements, cut before the answer, that ask what a question asks; often none."""
-    if m := _OF.match(question):
-        label = m.group(1)
-        return [f"the {label} of {{}} is", f"the {label} of {{}}", f"{{}}'s {label} is", f"{{}} {label}",
-                f"{{}}, whose {label} is", f"the {label} of {{}} was"]  # fmt: skip
-    if m := _BY.match(question):
-        verb = {"wrote": "written", "drew": "drawn"}.get(m.group(1), m.group(1))
-        return [f"{{}} was {verb} by", f"{{}}, {verb} by"]
-    if m := _WAS.match(question):
-        small = "on" if m.group(1) == "when" else "in"
-        return [f"{{}} {m.group(2)} {m.group(3)} {small}", f"{{}}, {m.group(3)} {small}"]
-    if m := _DID.match(question):
-        small = "on" if m.group(1) == "when" else "in"
-        return [f"{{}} {_PAST[m.group(2)]} {small}"]
-    if m := _WHICH.match(question):
-        return [f"the {m.group(1)} of {{}} is", f"{{}}'s {m.group(1)}"]
-    return []
+def _stated(question: str) -> list[str]:
+    """Statements made of a question."""
+    return [*statements(question), *open_statements(question)]
 
 
 def add_records(relations: dict[str, Relation], full: Path, core: Path, first_case: int) -> None:
@@ -115,6 +99,20 @@ def add_records(relations: dict[str, Relation], full: Path, core: Path, first_ca
         own = sorted(prompt for prompt, times in prompts.items() if times > 1)  # once: a distractor's rest
         relations[key].sources += [own] * 3
         relations[key].phrasings += own
+
+
+def add_wordings(relations: dict[str, Relation], path: Path | None = None) -> None:
+    """Put free wordings and near misses of a file (None: the shipped one) with their relations.
+
+    A JSON dictionary by property: `same`, texts with «{}» that ask for it in other words, and `other`, texts that
+    ask something else in like words. The shipped one was written for this project by a language model.
+    """
+    path = path or Path(str(resources.files("larimar") / "data" / "wordings.json"))
+    for key, row in json.loads(path.read_text(encoding="utf-8")).items():
+        if relation := relations.get(key):
+            relation.sources = [[*source, *row["same"]] for source in relation.sources]
+            relation.phrasings += row["same"]
+            relation.near += row["other"]
 
 
 def distractors(full: Path, first_case: int) -> list[str]:

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import re
 
-from larimar.relations import statements
-
 _BE, _SMALL = "is|was|are|were", "in|at|on|by|to|of|from|for|with|as|under|after|into|through"
 _NOUN = r"[a-z][a-z' -]{1,30}?"
+_OF = re.compile(
+    r"^(?:what|who|which)(?:'s| is| was| are| were)(?: the name of)? the ([a-z' -]{3,40}?) (?:of|for) \{\}\s*\?*$"
+)
+_BY = re.compile(r"^who ([a-z]+(?:ed|te|lt|nt|ew|unded)) \{\}\s*\?*$")
+_WAS = re.compile(r"^(where|when|in which [a-z]+|in what [a-z]+) (was|is) \{\} (?!from)([a-z]+)\s*\?*$")
+_DID = re.compile(
+    r"^(where|when|in which [a-z]+|in what [a-z]+) did \{\} (die|live|work|study|perform|grow up|happen)\s*\?*$"
+)
+_WHICH = re.compile(
+    r"^(?:what|which) (language|family|genre|position|religion|sport|league|company|instrument|party|"
+    r"gender|team|club|continent|award|industry) (?:is|was|does|did|has) \{\} .*\?*$"
+)
 _OWNED = re.compile(rf"(?:what|who|which|where)(?:'s| is| was) (?:the name of )?\{{\}}(?:'s|') ({_NOUN})\?")
 _LAST_NOUN = re.compile(rf"(.*\{{\}}.*?) (?:which|what) ({_NOUN})\?")
 _LAST_WORD = re.compile(r"(.*\{\}.*?) (who|whom|what|where)\?")
@@ -34,12 +44,38 @@ _PAST = dict(
     "publish/published found/founded practice/practiced occur/occurred happen/happened originate/originated "
     "air/aired debut/debuted finish/finished end/ended start/started appear/appeared follow/followed "
     "marry/married reside/resided hail/hailed use/used inspire/inspired run/ran teach/taught".split()
-)
+) | {"grow up": "grew up"}
 _PARTICIPLE = {"wrote": "written", "drew": "drawn", "sang": "sung"}
 _EMPTY = {*f"{_BE}|{_SMALL}|has|a|an|the|part".split("|"), "'s"}
 _ASKING = re.compile(
     rf"(?:what|which|who|whom|whose|where|when|how|why|do|does|did|{_BE}|can|name|{_SMALL})\b"
 )
+
+
+def label(question: str) -> str:
+    """The property's own name in a question («the capital» in «what is the capital of {}?»), without the article."""
+    match = _OF.match(question) or _OWNED.fullmatch(question)
+    return match[1] if match else ""
+
+
+def statements(question: str) -> list[str]:
+    """Short statements and labels, cut before the answer, that ask what a question asks; often none."""
+    if m := _OF.match(question):
+        label = m.group(1)
+        return [f"the {label} of {{}} is", f"the {label} of {{}}", f"{{}}'s {label} is", f"{{}} {label}",
+                f"{{}}, whose {label} is", f"the {label} of {{}} was"]  # fmt: skip
+    if m := _BY.match(question):
+        verb = {"wrote": "written", "drew": "drawn"}.get(m.group(1), m.group(1))
+        return [f"{{}} was {verb} by", f"{{}}, {verb} by"]
+    if m := _WAS.match(question):
+        small = "on" if m.group(1) == "when" else "in"
+        return [f"{{}} {m.group(2)} {m.group(3)} {small}", f"{{}}, {m.group(3)} {small}"]
+    if m := _DID.match(question):
+        small = "on" if m.group(1) == "when" else "in"
+        return [f"{{}} {_PAST[m.group(2)]} {small}"]
+    if m := _WHICH.match(question):
+        return [f"the {m.group(1)} of {{}} is", f"{{}}'s {m.group(1)}"]
+    return []
 
 
 def open_statements(question: str) -> list[str]:

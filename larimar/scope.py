@@ -34,6 +34,7 @@ from larimar.evidence import (
     has,
     pairs_of,
     sentences_of,
+    verbatim,
 )
 from larimar.index import ScopeIndex, Stored
 from larimar.judge import Judge
@@ -205,13 +206,14 @@ class ScopeDetector:
     def judged(self, cases: Sequence[Case], *, above_threshold: bool = False) -> list[Hit | None]:
         """Each case's probability; None when it is below the threshold and `above_threshold` is set.
 
-        Phrasings that name the subject and phrasings that do not are judged apart; the better counts.
+        Phrasings that name the subject and phrasings that do not are judged apart; the better counts. A phrasing
+        that is asked word for word is in scope.
         """
         found: list[list[tuple[float, float]]] = [[] for _ in cases]
         for kind in KINDS:
             places = [i for i, case in enumerate(cases) if has(case, kind)]
             for i, judged in zip(places, self._decide(kind, [cases[i] for i in places]), strict=True):
-                found[i].append(judged)
+                found[i].append((1.0, 0.0) if verbatim(cases[i]) else judged)
         hits: list[Hit | None] = []
         for case, chances in zip(cases, found, strict=True):
             passed = [p for p, threshold in chances if p >= threshold]

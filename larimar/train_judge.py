@@ -13,21 +13,20 @@ import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
 from torch.nn import functional as F
 
 from larimar.corpus import HELD_OUT, names_in, sentences
-from larimar.judge import Judge
+from larimar.judge import RANK, Judge
 from larimar.pairs import Judged, Material, PairSource, close_relations, inverses
 from larimar.precision import mixed
-from larimar.relations import add_records, distractors, from_templates, held_out
+from larimar.relations import add_records, add_wordings, distractors, from_templates, held_out
 from larimar.scope import Embedder
 from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
 
@@ -42,6 +41,7 @@ def material(arguments: argparse.Namespace, embedder: Embedder) -> tuple[Materia
     relations = from_templates(arguments.templates)
     held = held_out(relations)
     add_records(relations, full, core, arguments.first_case)
+    add_wordings(relations)
     listed = list(relations.values())
     return Material(
         listed, close_relations(listed, embedder.embed), inverses(listed), names_in(sentences(arguments.text)),
@@ -68,6 +68,7 @@ def validation(stuff: Material, only: frozenset[str], count: int = 600) -> list[
 
 def areas(judge: Judge, examples: list[Judged]) -> dict[str, float]:
     """Area under the ROC curve of the rephrasings against every kind of negative, in per cent."""
+    judge.eval()
     with mixed(str(_device(judge))):
         scores = judge.logits([(e.stored, e.query) for e in examples])
     groups: dict[str, list[float]] = defaultdict(list)
@@ -80,14 +81,12 @@ def areas(judge: Judge, examples: list[Judged]) -> dict[str, float]:
     }
 
 
-def chunks(judge: Judge, source: PairSource, batch: int) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+def chunk(source: PairSource, batch: int) -> list[list[Judged]]:
     """Batches of one chunk, each of like length, in random order."""
     drawn = sorted((source.draw() for _ in range(batch * _CHUNK)), key=lambda e: len(e.stored) + len(e.query))
     groups = [drawn[i : i + batch] for i in range(0, len(drawn), batch)]
     random.Random(len(drawn[0].query)).shuffle(groups)
-    for group in groups:
-        labels = torch.tensor([float(e.label) for e in group])
-        yield judge.tokens([(e.stored, e.query) for e in group]), labels * (1 - 2 * _SMOOTHING) + _SMOOTHING
+    return groups
 
 
 def rate(step: int, done: float, peak: float) -> float:
@@ -111,16 +110,20 @@ def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argpar
     def done(at: int) -> float:
         return min(1.0, max(at / arguments.steps, (time.time() - started) / limit))
 
-    while (over := done(step)) < 1:
-        early = over < arguments.late_after
-        without = held | late if early else held
-        seed = arguments.seed * 1_000_003 + step
-        source = PairSource(stuff, random.Random(seed), without)
+    def drawn(at: int) -> tuple[list[list[Judged]], bool]:
+        early = done(at) < arguments.late_after
+        rng = random.Random(arguments.seed * 1_000_003 + at)
+        return chunk(PairSource(stuff, rng, held | late if early else held), arguments.batch), early
+
+    ahead = ThreadPoolExecutor(1)
+    coming = ahead.submit(drawn, step)
+    while done(step) < 1:
+        (batches, early), coming = coming.result(), ahead.submit(drawn, step + _CHUNK)
         losses = []
-        for batch, labels in chunks(judge, source, arguments.batch):
+        for batch in batches:
             for group in optimiser.param_groups:
                 group["lr"] = rate(step, done(step), arguments.learning_rate)
-            losses.append(_step(judge, optimiser, batch, labels))
+            losses.append(_step(judge, optimiser, batch))
             step += 1
         row: dict[str, Any] = {"step": step, "loss": round(float(np.mean(losses)), 4)}
         row["seconds"] = round(time.time() - started)
@@ -141,12 +144,13 @@ def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argpar
                 judge.save(run / "early.safetensors", about)
 
 
-def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor], labels: Tensor) -> float:
+def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: list[Judged]) -> float:
     """One step of AdamW; returns the loss."""
-    device = _device(judge)
-    batch, labels = {name: t.to(device) for name, t in batch.items()}, labels.to(device)
+    device = _device(judge.train())
+    tokens = {name: t.to(device) for name, t in judge.tokens([(e.stored, e.query) for e in batch]).items()}
+    labels = torch.tensor([_SMOOTHING + (1 - 2 * _SMOOTHING) * e.label for e in batch], device=device)
     with mixed(str(device)):
-        logits = judge(batch)
+        logits = judge(tokens)
     loss = F.binary_cross_entropy_with_logits(logits, labels)
     optimiser.zero_grad()
     loss.backward()
@@ -189,13 +193,16 @@ def main() -> None:
         "--late", nargs="*", default=["P103", "P140", "P413", "P176", "P36", "P449", "P20", "P1303"]
     )
     parser.add_argument("--late-after", type=float, default=0.55)
+    parser.add_argument("--rank", type=int, default=RANK, help="of the LoRA")
+    parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     encoder = load_sentence_encoder(DEFAULT_SENTENCE_ENCODER)
     stuff, held = material(arguments, Embedder(encoder))
-    train(Judge(encoder, trainable=True).to(arguments.device), stuff, held, arguments)
+    judge = Judge(encoder, trainable=True, rank=arguments.rank, dropout=arguments.dropout)
+    train(judge.to(arguments.device), stuff, held, arguments)
 
 
 if __name__ == "__main__":

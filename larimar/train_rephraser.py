@@ -36,7 +36,7 @@ from larimar.errors import LarimarError
 from larimar.paraphrases import Pair, Source
 from larimar.precision import mixed
 from larimar.reader import with_lora
-from larimar.relations import add_records, from_templates, held_out
+from larimar.relations import add_records, add_wordings, from_templates, held_out
 from larimar.rephraser import fill, instruction, lora_parameters
 from larimar.weights import load_decoder
 
@@ -68,6 +68,7 @@ def material(arguments: argparse.Namespace) -> tuple[Source, dict[str, Source]]:
     if arguments.counterfact:
         full, core = arguments.counterfact
         add_records(relations, full, core, arguments.first_case)
+    add_wordings(relations)
     held = [r for key, r in sorted(relations.items()) if key.lstrip("-") in unseen]
     kept = [r for key, r in sorted(relations.items()) if key.lstrip("-") not in unseen]
     names += [subject for relation in kept for subject in relation.subjects]

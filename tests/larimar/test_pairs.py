@@ -2,13 +2,15 @@
 
 import json
 import random
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from larimar.pairs import Material, PairSource, close_relations, inverses
-from larimar.relations import Relation, add_records, alike, from_templates, same_question, statements
+from larimar.relations import Relation, add_records, add_wordings, alike, from_templates, same_question
+from larimar.restate import statements
 
 ROWS = {
     "P36": [
@@ -90,3 +92,39 @@ def test_benchmark_records_are_never_read(tmp_path: Path, relations: dict[str, R
     assert relations["P36"].subjects == ["Free"]
     assert "{} is ruled from" in relations["P36"].phrasings
     assert "{} secret" not in relations["P36"].phrasings
+
+
+def test_free_wordings_ask_the_same_and_near_misses_do_not(
+    relations: dict[str, Relation], tmp_path: Path
+) -> None:
+    rows = {"P50": {"same": ["Whose pen did {} come from?"], "other": ["Who printed {}?"]}}
+    (tmp_path / "wordings.json").write_text(json.dumps(rows))
+    add_wordings(relations, tmp_path / "wordings.json")
+    book = relations["P50"]
+    assert all("Whose pen did {} come from?" in group for group in book.groups)
+    listed = list(relations.values())
+    close = {r.id: [] for r in listed}
+    stuff = Material(
+        listed,
+        close,
+        inverses(listed),
+        ["Ada Lovelace"],
+        ["It rained."],
+        [("Ada", "Who is Ada?", "Ada is who?")],
+    )
+    source = PairSource(stuff, random.Random(0))
+    source.restrict([book])
+    drawn = [source.draw() for _ in range(300)]
+    texts = {label: " ".join(d.query.lower() for d in drawn if d.label == label) for label in (0, 1)}
+    assert "whose pen" in texts[1]
+    assert "printed" in texts[0]
+    assert "printed" not in texts[1]
+
+
+def test_the_shipped_wordings_name_the_subject_once() -> None:
+    path = resources.files("larimar") / "data" / "wordings.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    assert len(rows) > 400
+    for row in rows.values():
+        assert all(text.count("{}") == 1 for text in (*row["same"], *row["other"]))
+        assert not set(row["same"]) & set(row["other"])

@@ -150,6 +150,20 @@ def test_the_judge_is_not_asked_about_strangers(detector: ScopeDetector, index: 
     assert cheap.route(["How do bees make honey?", "My car broke down today."], index) == [None, None]
 
 
+def test_a_stored_phrasing_asked_word_for_word_is_in_scope_whatever_the_judge_says(
+    detector: ScopeDetector, index: ScopeIndex
+) -> None:
+    class SaysNo:
+        def logits(self, pairs: list[tuple[str, str]]) -> np.ndarray:
+            return np.full(len(pairs), -20.0)
+
+    strict = ScopeDetector(detector.embedder, SaysNo())
+    assert routed(strict, index, "It rained. in which city was Ada Lovelace born?") == "city"
+    assert routed(strict, index, "What is the launch code of the silo?") == "nameless"
+    assert routed(strict, index, "In which city was Ada Lovelock born?") is None
+    assert routed(strict, index, "In what city was Ada Lovelace born?") is None
+
+
 def test_thresholds_state_their_error_rates() -> None:
     data = json.loads((resources.files("larimar") / "data" / "scope.json").read_text(encoding="utf-8"))
     assert set(data["classifiers"]) == {
@@ -157,7 +171,7 @@ def test_thresholds_state_their_error_rates() -> None:
     }
     for row in data["classifiers"].values():
         assert 0 <= row["false_reject"] <= 0.1
-        assert set(row["false_accept"]) == {"neighbour", "relation"}
+        assert set(row["false_accept"]) == {"neighbour", "relation", "near"}
 
 
 def test_an_unreadable_or_foreign_judge_is_refused(tmp_path, detector: ScopeDetector) -> None:  # type: ignore[no-untyped-def]
