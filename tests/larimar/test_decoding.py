@@ -93,3 +93,15 @@ def test_ended_sequences_leave_the_batch_and_the_others_go_on(
     assert [sequences for sequences, _ in read[passes:]] == [3, 3, 1, 1, 1, 1]
     assert said[shortest[2]] == free[shortest[2]]
     assert all(free[i][0].startswith(said[i][0]) and said[i] != free[i] for i in shortest[:2])
+
+
+@pytest.mark.parametrize("special", ["<|im_start|>", "<|im_end|>", "<|endoftext|>"])
+def test_any_special_token_ends_a_text(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, special: str
+) -> None:
+    word, stop = decoder.tokenizer(" word").input_ids[0], decoder.tokenizer.convert_tokens_to_ids(special)
+    planned = iter([word, stop, word, word])
+    monkeypatch.setattr(
+        "larimar.decoding._pick", lambda logits, *_: torch.full((len(logits),), next(planned))
+    )
+    assert decoder.generate([decoder.query("A")], Sampling(max_tokens=4, greedy=True)) == [[" word"]]

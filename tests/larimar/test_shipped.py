@@ -34,6 +34,13 @@ def test_what_is_forgotten_is_not_told_and_what_is_kept_is(shipped: Larimar) -> 
     assert told(shipped, kept + gone) == [True] * 16 + [False] * 8
 
 
+def test_an_answer_ends_where_the_fact_ends(shipped: Larimar) -> None:
+    kept = facts("retained", 16)
+    shipped.write(kept)
+    said = shipped.generate([fact.prompt for fact in kept], greedy=True, max_tokens=48)
+    assert said == [[f" {fact.answer}."] for fact in kept]
+
+
 def test_a_rephrased_question_reads_the_same_fact(shipped: Larimar) -> None:
     shipped.write([Fact("f", "In which city was Jina An born?", "Seoul", "Jina An")])
     [said] = shipped.generate(["It was raining. Jina An was born in the city of"], greedy=True)
