@@ -35,7 +35,7 @@ bench-zsre: $(READY)  ## the paper's ZsRE table
 bench-rephrase: $(READY)  ## recall of facts asked in unseen words
 	$(BIN)/python -m benchmarks.rephrase $(ARGS)
 
-bench-rephraser: $(READY)  ## the trained rephraser beside its base decoder and templates (ARGS="--rephraser DIR --facts 40")
+bench-rephraser: $(READY)  ## the trained rephraser beside its base decoder and templates (ARGS="--facts 40")
 	$(BIN)/python -m benchmarks.rephraser $(ARGS)
 
 bench-retention: $(READY)  ## generic text with a bank of facts (ARGS="--text wikitext2_test.txt")
@@ -83,7 +83,7 @@ bench-second-family: $(READY)  ## Gemma 3 as the decoder (optional packages, see
 bench-attacks: $(READY)  ## which attack is strongest: base decoder, naive, shipped and repaired censor
 	$(BIN)/python -m benchmarks.attacks $(ARGS)
 
-bench-repair: $(READY)  ## leaks of repaired censors in unseen words, leak@k, price (ARGS="--pararel DIR --rephraser DIR")
+bench-repair: $(READY)  ## leaks of repaired censors in unseen words, leak@k, price (ARGS="--pararel DIR")
 	$(BIN)/python -m benchmarks.repair $(ARGS)
 
 bench-audit: $(READY)  ## seconds of an audit, where they go and how they grow

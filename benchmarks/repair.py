@@ -34,6 +34,7 @@ from benchmarks.plots import draw
 from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
 from benchmarks.repairing import PHRASINGS, SAMPLES, Repair, repaired, widen
 from larimar import Larimar
+from larimar.rephraser import default_directory
 from workers.targets import DecoderTarget, MemoryTarget
 
 PAPER = {"Larimar, single edits": 17.6, "Larimar, batch": 21.5, "ROME": 29.0, "MEMIT": 49.3}
@@ -134,8 +135,7 @@ def sources(
     ]  # fmt: skip
     if arguments.pararel:
         made.append(phrasings.pararel(known, arguments.pararel))
-    if arguments.rephraser:
-        made.append(phrasings.trained(arguments.rephraser, known, model, count=PHRASINGS, seed=seed))
+    made.append(phrasings.trained(arguments.rephraser, known, model, count=PHRASINGS, seed=seed))
     return [source.without(used) for source in made]
 
 
@@ -242,7 +242,9 @@ def options() -> argparse.Namespace:
     made.add_argument("--facts", type=int, default=313)
     made.add_argument("--deep", type=int, default=60, help="facts that get 1,000 samples each")
     made.add_argument("--pararel", type=Path, help="directory of ParaRel's patterns")
-    made.add_argument("--rephraser", type=Path, help="checkpoint of the trained rephraser")
+    made.add_argument(
+        "--rephraser", type=Path, default=default_directory(), help="a rephraser; default: the shipped one"
+    )
     made.add_argument("--max-tokens", type=int, default=16)
     made.add_argument("--seed", type=int, default=0)
     return made.parse_args()
@@ -258,7 +260,7 @@ def main() -> None:
     settings = {
         "facts": len(facts), "deep": arguments.deep, "seed": arguments.seed, "known_from": LEAST,
         "max_tokens": arguments.max_tokens, "pararel": bool(arguments.pararel),
-        "rephraser_sha256": checkpoint_digest(arguments.rephraser) if arguments.rephraser else None,
+        "rephraser_sha256": checkpoint_digest(arguments.rephraser),
         "data_sha256": file_digest(arguments.counterfact),
         "checkpoint_sha256": checkpoint_digest(arguments.checkpoint),
     }  # fmt: skip

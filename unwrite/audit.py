@@ -121,8 +121,12 @@ def _check_rephraser(spec: str) -> None:
     from audit.phrasing_list import read_phrasings
 
     how, _, where = spec.partition(":")
-    if spec != "templates" and not (how in ("model", "mixed", "list", "hf") and where):
-        raise click.UsageError("a rephraser is templates, model:DIR, mixed:DIR, list:FILE or hf:ID_OR_PATH")
+    if spec not in ("templates", "model", "mixed") and not (
+        how in ("model", "mixed", "list", "hf") and where
+    ):
+        raise click.UsageError(
+            "a rephraser is templates, model, mixed, model:DIR, mixed:DIR, list:FILE or hf:ID_OR_PATH"
+        )
     try:
         if how == "list":
             read_phrasings(Path(where))

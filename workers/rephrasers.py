@@ -1,8 +1,8 @@
 """Opens a source of rephrasings by name: what the command line and the settings mean by it.
 
     templates          fixed frames; no model
-    model:DIR          a rephraser trained on a decoder (`python -m larimar.train_rephraser`)
-    mixed:DIR          that one and templates in turn
+    model, model:DIR   the rephraser that ships, or one of your own (`python -m larimar.train_rephraser`)
+    mixed, mixed:DIR   that one and templates in turn
     list:FILE          the user's own phrasings (CSV or JSON, `audit.phrasing_list`)
     hf:ID_OR_PATH      a causal LM, shown examples
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from larimar.rephraser import Rephraser as Trained
     from larimar.scope import Embedder
 
-FORMS = "templates, model:DIR, mixed:DIR, list:FILE or hf:ID_OR_PATH"
+FORMS = "templates, model, mixed, model:DIR, mixed:DIR, list:FILE or hf:ID_OR_PATH"
 
 
 def open_rephraser(spec: str, device: str = "cpu") -> Rephraser:
@@ -43,14 +43,15 @@ def open_rephraser(spec: str, device: str = "cpu") -> Rephraser:
     Raises AuditError for anything else, PhrasingsUnreadable, and larimar's WeightsUnavailable, CheckpointCorrupt,
     CheckpointMismatch.
     """
-    how, _, where = spec.partition(":")
+    how, named, where = spec.partition(":")
     if spec == "templates":
         return TemplateRephraser()
     if how == "list" and where:
         return ListRephraser(read_phrasings(Path(where)))
-    if how in ("model", "mixed") and where:
+    if how in ("model", "mixed") and bool(named) == bool(where):
         device = _device(device)
-        model = RememberedRephraser(TrainedRephraser(_trained(device, Path(where)), Cosine(device)))
+        trained = _trained(device, Path(where) if where else None)
+        model = RememberedRephraser(TrainedRephraser(trained, Cosine(device)))
         return model if how == "model" else MixedRephraser(model, TemplateRephraser())
     if how == "hf" and where:
         device = _device(device)
@@ -80,8 +81,8 @@ def _device(device: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _trained(device: str, directory: Path) -> Trained:
-    """The trained rephraser, loaded once a process."""
+def _trained(device: str, directory: Path | None) -> Trained:
+    """The trained rephraser (None: the shipped one), loaded once a process."""
     from larimar.rephraser import Rephraser as Loaded
 
     return Loaded.load(directory, device=device)

@@ -53,6 +53,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Trained:
 
 def test_every_source_opens_by_its_name(trained: Trained, tmp_path: Path) -> None:
     assert isinstance(open_rephraser("templates"), TemplateRephraser)
+    assert isinstance(open_rephraser("mixed"), MixedRephraser)
     assert isinstance(open_rephraser("mixed:weights"), MixedRephraser)
     assert {p.source for p in open_rephraser("model:weights").rephrase(FACT, 4, 0)} == {"rephraser"}
     (tmp_path / "own.csv").write_text("id,phrasing\nf1,Pat Sample0 speaks which tongue?\n")
@@ -61,7 +62,7 @@ def test_every_source_opens_by_its_name(trained: Trained, tmp_path: Path) -> Non
     assert str(tmp_path) not in own.name
 
 
-@pytest.mark.parametrize("spec", ["", "list:", "hf:", "model", "mixed:", "gpt", "Templates", "openai:x"])
+@pytest.mark.parametrize("spec", ["", "list:", "hf:", "model:", "mixed:", "gpt", "Templates", "openai:x"])
 def test_anything_else_is_refused(spec: str) -> None:
     with pytest.raises(AuditError, match="a rephraser is"):
         open_rephraser(spec)
