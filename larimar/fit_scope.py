@@ -32,7 +32,7 @@ from larimar.scope import Classifier, Embedder, ScopeDetector, quadratic, with_l
 from larimar.spelling import SPELLINGS
 from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
 
-SHARE = {"rephrasing": 1.4, "template": 0.3, "spelling": 0.3, "neighbour": 1.0, "relation": 1.0, "near": 0.3}
+SHARE = {"rephrasing": 1.4, "wording": 1.0, "spelling": 0.3, "neighbour": 1.0, "relation": 1.0, "near": 0.3}
 """Weight of each kind of pair in the fit."""
 
 
@@ -41,8 +41,8 @@ class Pair:
     """A stored prompt, a query, and whether the query asks for the stored fact."""
 
     kind: str
-    """`rephrasing`; `template`, one of two templates, which do not always ask the same; `spelling`, with the name
-    in another one; `neighbour`, about somebody else; `relation`, another question about the subject; `near`, one in
+    """`rephrasing`; `wording`, a free one of a relation that the judge never saw; `spelling`, with the name in another
+    one; `neighbour`, about somebody else; `relation`, another question about the subject; `near`, one in
     like words"""
     stored: str
     names: tuple[str, ...]
@@ -51,7 +51,7 @@ class Pair:
     @property
     def label(self) -> int:
         """1 for a rephrasing."""
-        return int(self.kind in ("rephrasing", "template", "spelling"))
+        return int(self.kind in ("rephrasing", "wording", "spelling"))
 
 
 def counterfact_pairs(full: Path, core: Path, first_case: int, most: int, rng: random.Random) -> list[Pair]:
@@ -112,10 +112,10 @@ def template_pairs(templates: Path, names: list[str], count: int, rng: random.Ra
     for _ in range(count):
         relation, other = rng.sample(kept, 2)
         name, stranger = rng.sample(names, 2)
-        first, second = rng.sample(relation.phrasings, 2)
+        first, second = rng.choice(relation.phrasings), rng.choice(relation.wordings)
         third = rng.choice(other.phrasings)
         asked = [_sentence(p, name) for p in (first, second, third)]
-        pairs.append(Pair("template", asked[0], (name,), asked[1]))
+        pairs.append(Pair("wording", asked[0], (name,), asked[1]))
         half = f"{stranger.split()[0]} {name.split()[-1]}" if rng.random() < 0.5 else stranger
         if half != name:
             pairs.append(Pair("neighbour", asked[0], (name,), _sentence(second, half)))

@@ -65,7 +65,7 @@ class Judge(nn.Module):
     def load(cls, sentence_encoder: Any, path: Path | None = None) -> Judge:
         """A trained judge (None: the shipped one), merged and ready. Raises CheckpointCorrupt, CheckpointMismatch."""
         path = path or Path(str(resources.files("larimar") / "data" / "judge.safetensors"))
-        tensors = _read(path)
+        tensors = read(path)
         ranks = {len(t) for name, t in tensors.items() if "lora_A" in name} or {RANK}
         judge = cls(sentence_encoder, rank=max(ranks))
         judge.fill(tensors, path.name)
@@ -142,7 +142,7 @@ class Judge(nn.Module):
         )
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read(path: Path) -> dict[str, Tensor]:
     """A judge's tensors. Raises CheckpointCorrupt."""
     try:
         with safe_open(str(path), framework="pt") as file:

@@ -50,6 +50,8 @@ class Relation:
     subjects: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     label: str = ""
+    wordings: list[str] = field(default_factory=list)
+    """free ones, which are among the phrasings and in every source"""
     near: list[str] = field(default_factory=list)
     """what is asked in like words and is not the same"""
 
@@ -112,6 +114,7 @@ def add_wordings(relations: dict[str, Relation], path: Path | None = None) -> No
         if relation := relations.get(key):
             relation.sources = [[*source, *row["same"]] for source in relation.sources]
             relation.phrasings += row["same"]
+            relation.wordings += row["same"]
             relation.near += row["other"]
 
 

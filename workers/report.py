@@ -135,7 +135,7 @@ def _method(case: Case) -> Method:
         device=settings.device,
         software={"python": platform.python_version(), **{name: _version(name) for name in SOFTWARE}},
         seeds={purpose: case.seed(purpose) for purpose in ("certify", "sample", "repair", "neighbours")},
-        rephraser="trained rephraser and templates" if settings.rephraser == "mixed" else "templates",
+        rephraser="templates" if settings.rephraser == "templates" else "trained rephraser and templates",
     )
 
 

@@ -6,11 +6,13 @@ from importlib import resources
 
 import numpy as np
 import pytest
+import torch
 
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch
 from larimar.evidence import sentences_of
 from larimar.index import ScopeIndex
 from larimar.judge import Judge
+from larimar.mean_judges import mean
 from larimar.scope import ScopeDetector, load_detector
 from larimar.spelling import SPELLINGS
 
@@ -183,3 +185,10 @@ def test_an_unreadable_or_foreign_judge_is_refused(tmp_path, detector: ScopeDete
     save_file({}, str(tmp_path / "foreign"))
     with pytest.raises(CheckpointMismatch):
         Judge.load(detector.embedder.model, tmp_path / "foreign")
+
+
+def test_judges_of_one_rank_have_a_mean() -> None:
+    ones, threes = ({"w": torch.full((2, 3), v)} for v in (1.0, 3.0))
+    assert torch.equal(mean([ones, threes])["w"], torch.full((2, 3), 2.0, dtype=torch.bfloat16))
+    with pytest.raises(CheckpointMismatch, match="ranks"):
+        mean([ones, {"w": torch.zeros(1, 3)}])

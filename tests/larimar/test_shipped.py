@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from larimar import Fact, Larimar
+from larimar.rephraser import Rephraser
 
 pytestmark = pytest.mark.model
 
@@ -89,3 +90,14 @@ def test_a_gpu_recalls_censors_and_forgets_as_a_processor_does(shipped: Larimar)
     assert there.digest() == shipped.digest()
     assert told(there, kept + gone) == [True] * 8 + [False] * 4
     assert sum(told(there, known)) == 0
+
+
+def test_the_shipped_rephraser_says_things_in_other_words() -> None:
+    asked = ["Where was Ada Byrne born?", "The mother tongue of Ken Olu is"]
+    for prompt, name, lines in zip(
+        asked, ("Ada Byrne", "Ken Olu"), Rephraser.load().sample(asked, samples=8), strict=True
+    ):
+        assert sum(name in line for line in lines) >= 7
+        assert len(set(lines) - {prompt}) >= 5
+        assert sum(line.endswith("?") for line in lines) >= 3
+        assert not any("user" in line or "assistant" in line for line in lines)
