@@ -86,6 +86,7 @@ class House:
             "UNWRITE_DATABASE_URL": self.settings.database_url,
             "UNWRITE_BROKER_URL": REDIS,
             "UNWRITE_LEASE_S": "2",
+            "UNWRITE_REPHRASER": "templates",
             "UNWRITE_HEARTBEAT_S": "0.5",
             "UNWRITE_SWEEP_S": "1",
         }

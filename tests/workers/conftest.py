@@ -88,6 +88,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
         database_url="",
         broker_url="",
         audit_attacks="rephrase",  # the others: test_suite.py
+        rephraser="templates",  # the others: test_rephrasers.py
     )
     database = Database(settings.resolved_database_url())
     database.migrate()
