@@ -39,6 +39,11 @@ from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
 
 Scores = NDArray[np.float64]
 PAPER_EER = 2.9
+NOTE = (
+    "ZsRE: KnowEdit lists the fact's own question among a subject's other ones in one case of seven («The father of X "
+    "is» beside «Who is X's father?», told by the same answer). No detector should keep it out, so the first ZsRE set "
+    "is without them, and the second, with them, cannot fall below 13 %."
+)
 
 
 def scored(detector: ScopeDetector, probes: Sequence[Probe], batch: int = 256) -> dict[str, Scores]:
@@ -240,6 +245,7 @@ def main() -> None:
     first = curves["paraphrase or neighbour"][0]
     result = {
         "benchmark": "Scope detectors, prompts that no training saw",
+        "note": NOTE,
         "records": arguments.records,
         "sets": results,
         "milliseconds_a_prompt_one_thread": milliseconds(detector, first),
