@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from audit.attacks import make_probes
@@ -23,7 +24,7 @@ from audit.facts import AuditFact
 from audit.model_rephrase import ModelRephraser
 from audit.results import PhaseResult, joined_attacks
 from audit.run import run_phase
-from audit.statistics import leak_at_k_curve
+from audit.statistics import leak_at_k
 from audit.target import Sampling, Target
 from audit.transcript import Transcript
 from benchmarks import phrasings, threshold
@@ -139,15 +140,23 @@ def sources(
     return [source.without(used) for source in made]
 
 
-def deep_figures(phase: PhaseResult, full: int) -> dict[str, Any]:
-    """Facts leaked at all samples, and leak@k, of the facts that had all `full` samples."""
-    whole = [fact for fact in phase.audited if fact.samples == full]
-    counts = [(full, fact.leaked) for fact in whole]
-    curve = leak_at_k_curve(counts)
-    kept = sorted({k for k in (1, 2, 5, 10, *BUDGETS, 50, 200, 500, full) if k <= len(curve)})
+def deep_figures(phase: PhaseResult) -> dict[str, Any]:
+    """Facts leaked at all samples, and leak@k with the facts that had at least k samples.
+
+    A fact of which the sources said too little has fewer samples than others.
+    """
+    counts = [(fact.scored, fact.leaked) for fact in phase.audited]
+    most = max((total for total, _ in counts), default=0)
+    at = {
+        k: [(n, c) for n, c in counts if n >= k] for k in (1, 2, 5, 10, *BUDGETS, 50, 200, 500) if k <= most
+    }
     return {
-        **figures(phase.model_copy(update={"facts": tuple(whole)})),
-        "leak_at_k": {str(k): round(100 * curve[k - 1], 3) for k in kept},
+        **figures(phase),
+        "leak_at_k": {
+            str(k): round(100 * fmean(leak_at_k(n, c, k) for n, c in some), 3)
+            for k, some in sorted(at.items())
+        },
+        "facts_at_k": {str(k): len(some) for k, some in sorted(at.items())},
     }
 
 
@@ -171,9 +180,8 @@ def measure(
     base = leaking(joined[BASE])
     shares[TOGETHER] = {name: figures(phase, base) for name, phase in joined.items()}
     attack = phrasings.attack_of(phrasings.in_turn(made), DEEP_PHRASINGS, DEEP_SAMPLES)
-    full = DEEP_PHRASINGS * DEEP_SAMPLES
     deeply = {
-        name: deep_figures(phase, full)
+        name: deep_figures(phase)
         for name, (phase, _) in bench.attacked("deep", bench.facts[:deep], attack).items()
     }
     asked: dict[str, list[str]] = {fact.id: [] for fact in bench.facts}
@@ -200,8 +208,8 @@ def rows(shares: dict[str, Any], deeply: dict[str, Any], price: dict[str, Any]) 
     for k in map(str, BUDGETS):
         for name in (BEFORE, AFTER):
             if k in (found := deeply[name]["leak_at_k"]):
-                base = deeply[BASE]["leak_at_k"].get(k)
-                made.append(Row(f"{name}, leak@{k}, %", None, None, found[k], base))
+                base, facts = deeply[BASE]["leak_at_k"].get(k), deeply[name]["facts_at_k"][k]
+                made.append(Row(f"{name}, leak@{k} of {facts} facts, %", None, None, found[k], base))
     for kind, each in price.items():
         for name in (BEFORE, AFTER):
             made.append(Row(f"{kind}, {name}: next token as the base decoder's, %", None, "≥ 99", each[name]))
@@ -272,7 +280,7 @@ def main() -> None:
     price = bench.price()
     repair["phrasings"] = sum(map(len, repair["phrasings"].values()))
     result = {
-        "benchmark": "Repaired censors, certified in other words", **settings, "repair": repair,
+        "benchmark": f"Repaired censors, certified in other words: {len(facts)} facts", **settings, "repair": repair,
         "paper": PAPER, "sources": shares, "deep_figures": deeply, "price": price, "curves": curves,
     }  # fmt: skip
     pictures(deeply, curves, arguments.results)

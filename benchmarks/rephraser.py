@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -109,10 +109,10 @@ def measure(
     by_words = {texts(line): kept for line, kept in same.items()}
     named = fact.names_subject(fact.prompt)
     row = {
-        "answer absent": fmean(not fact.holds_answer(line) for line in lines),
-        "subject kept": fmean(fact.names_subject(line) for line in lines) if named else None,
-        "new": fmean(bool(texts(line)) and differs(fact, line) for line in lines),
-        "same question": fmean(by_words.get(texts(line), False) for line in lines),
+        "answer absent": share(not fact.holds_answer(line) for line in lines),
+        "subject kept": share(fact.names_subject(line) for line in lines) if named else None,
+        "new": share(bool(texts(line)) and differs(fact, line) for line in lines),
+        "same question": share(by_words.get(texts(line), False) for line in lines),
         "cosine": fmean(cosines) if cosines else None,
         "distinct": len(once),
         "overlap": overlap(fact, once),
@@ -123,6 +123,12 @@ def measure(
         "questions, usable": fmean(form_of(line) == "question" for line in usable) if usable else None,
     }
     return {"source": source, "group": asked.group, "unseen": asked.unseen, **row}
+
+
+def share(marks: Iterable[bool]) -> float | None:
+    """How many marks are set, from 0 to 1; None where a source said nothing (templates do not fit every prompt)."""
+    listed = list(marks)
+    return fmean(listed) if listed else None
 
 
 def overlap(fact: AuditFact, lines: Sequence[str]) -> float | None:
