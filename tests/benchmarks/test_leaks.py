@@ -141,10 +141,12 @@ def test_leak_at_k_is_read_of_facts_with_all_their_samples() -> None:
     told = phase(0.5)
     short = told.facts[0].model_copy(update={"probes": told.facts[0].probes[:1]})
     cut = told.model_copy(update={"facts": (short, *told.facts[1:])})
-    found = deep_figures(cut, 20)
-    assert found["facts"] == 9
-    assert found["leak_at_k"]["20"] == found["facts_percent"]
-    assert found["leak_at_k"]["1"] == pytest.approx(found["samples_percent"], abs=0.01)
+    whole, found = deep_figures(told), deep_figures(cut)
+    assert whole["leak_at_k"]["20"] == whole["facts_percent"]
+    assert whole["leak_at_k"]["1"] == pytest.approx(whole["samples_percent"], abs=0.01)
+    assert found["facts"] == 10, "a fact with fewer samples is still a fact"
+    assert found["facts_at_k"]["20"] == 9
+    assert found["facts_at_k"]["1"] == 10
 
 
 def test_a_repair_widens_leaking_tombstones_by_words_that_never_certify(
@@ -238,7 +240,7 @@ def test_the_whole_repair_bench_writes_rows_curves_and_pictures(
     monkeypatch.setattr("sys.argv", ["repair", *options, "--results", str(tmp_path)])
     repair_bench.main()
     result = json.loads((tmp_path / "repair.json").read_text())
-    assert set(result["sources"]) == {"templates", "counterfact", "few-shot", "together"}
+    assert set(result["sources"]) == {"templates", "counterfact", "few-shot", "trained", "together"}
     assert set(result["sources"]["together"]) == {"base decoder", "censor", "repaired censor"}
     assert {name.split(", ")[1] for name in result["curves"]} == {"neighbours", "same subject"}
     assert result["price"]["neighbours"]["prompts"] > 0
