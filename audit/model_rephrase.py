@@ -147,6 +147,7 @@ class ModelRephraser:
         self.target, self.similarity = target, similarity
         self.threshold, self.oversample = threshold, oversample
         self.name = f"model {target.name}"
+        self._ready: dict[tuple[AuditFact, int, int], list[str]] = {}
 
     def prompt(self, fact: AuditFact) -> str:
         """What the model is given."""
@@ -162,10 +163,22 @@ class ModelRephraser:
         kept = [line for line in self.drawn(fact, count, seed) if self.passes(fact, line.text)]
         return self.near(fact, kept)[:count]
 
+    def prepare(self, facts: Sequence[AuditFact], count: int, seed: int) -> None:
+        """Ask the model for all facts in one call; `rephrase` with the same arguments takes its lines from here."""
+        named = list(dict.fromkeys(fact.with_subject() for fact in facts))
+        said = self.lines(named, self._lines_for(count), seed)
+        self._ready |= {(fact, count, seed): lines for fact, lines in zip(named, said, strict=True)}
+
     def drawn(self, fact: AuditFact, count: int, seed: int) -> list[Phrasing]:
         """Different lines as the model said them, before any filter."""
-        [said] = self.lines([fact], min(MOST_DRAWN, max(8, count * self.oversample)), seed)
+        said = self._ready.pop((fact, count, seed), None)
+        if said is None:
+            [said] = self.lines([fact], self._lines_for(count), seed)
         return list(distinct(Phrasing(text, self.source) for text in said))
+
+    def _lines_for(self, count: int) -> int:
+        """How many lines are drawn in the hope of `count` phrasings."""
+        return min(MOST_DRAWN, max(8, count * self.oversample))
 
     def lines(self, facts: Sequence[AuditFact], samples: int, seed: int) -> list[list[str]]:
         """The first lines of `samples` outputs for each fact, as they come."""

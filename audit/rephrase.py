@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from audit.facts import AuditFact
 from audit.forms import differs, tidy
@@ -39,6 +39,15 @@ class Rephraser(Protocol):
 
     def rephrase(self, fact: AuditFact, count: int, seed: int) -> list[Phrasing]:
         """Return at most `count` different phrasings of the fact's prompt."""
+        ...
+
+
+@runtime_checkable
+class Batched(Rephraser, Protocol):
+    """A source that is cheaper for many facts at once than for one after the other."""
+
+    def prepare(self, facts: Sequence[AuditFact], count: int, seed: int) -> None:
+        """Make ready what `rephrase` is going to be asked of each of these facts with the same arguments."""
         ...
 
 
@@ -104,6 +113,11 @@ class MixedRephraser:
         self.model, self.templates = model, templates
         self.name = f"{model.name}, in turn with {templates.name}"
 
+    def prepare(self, facts: Sequence[AuditFact], count: int, seed: int) -> None:
+        """Ask the model for all facts at once, where it can be."""
+        if isinstance(self.model, Batched):
+            self.model.prepare(facts, (count + 1) // 2, seed)
+
     def rephrase(self, fact: AuditFact, count: int, seed: int) -> list[Phrasing]:
         """Return at most `count` phrasings, the model's at every other place while it has any."""
         made = self.model.rephrase(fact, (count + 1) // 2, seed)
@@ -118,6 +132,12 @@ class RememberedRephraser:
     def __init__(self, inner: Rephraser) -> None:
         self.inner, self.name = inner, inner.name
         self._known: dict[tuple[AuditFact, int, int], list[Phrasing]] = {}
+
+    def prepare(self, facts: Sequence[AuditFact], count: int, seed: int) -> None:
+        """Let the inner rephraser prepare the facts it was not yet asked for, where it can."""
+        new = [fact for fact in facts if (fact, count, seed) not in self._known]
+        if new and isinstance(self.inner, Batched):
+            self.inner.prepare(new, count, seed)
 
     def rephrase(self, fact: AuditFact, count: int, seed: int) -> list[Phrasing]:
         """Return what the inner rephraser returned, or returns now."""

@@ -10,21 +10,20 @@ trained       a rephraser that was trained on paraphrase pairs (`larimar.rephras
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from audit.attacks import RephraseAttack
 from audit.facts import AuditFact
-from audit.rephrase import Phrasing, Rephraser, TemplateRephraser
-from audit.target import Target
+from audit.model_rephrase import ModelRephraser, TrainedRephraser
+from audit.rephrase import Phrasing, TemplateRephraser
 from audit.words import texts
 from benchmarks.known import Known
 from larimar import Larimar
+from larimar.rephraser import Rephraser as Trained
 
 
 @dataclass(frozen=True)
@@ -98,55 +97,18 @@ def _leads(path: Path) -> list[str]:
     return list(dict.fromkeys(lead for lead in leads if "[X]" in lead))
 
 
-class AskedAtOnce:
-    """A target for a rephraser that asks fact by fact, while the model is asked for all facts side by side.
-
-    First it only notes what it is asked and says nothing; `ask` then puts everything to the model in one call.
-    """
-
-    def __init__(self, target: Target) -> None:
-        """`target`: the model that is asked at last."""
-        self.target, self.name = target, target.name
-        self._prompts: list[str] = []
-        self._settings: dict[str, Any] = {}
-        self._said: dict[str, list[str]] = {}
-
-    def sample(self, prompts: Sequence[str], **settings: Any) -> list[list[str]]:
-        """See `audit.target.Target`."""
-        self._settings = settings
-        self._prompts += prompts
-        return [self._said.get(prompt, []) for prompt in prompts]
-
-    def ask(self) -> None:
-        """Put all that was noted to the model."""
-        asked = list(dict.fromkeys(self._prompts))
-        self._said = dict(zip(asked, self.target.sample(asked, **self._settings), strict=True))
-
-
 def modelled(
-    name: str,
-    known: Sequence[Known],
-    target: Target,
-    rephraser_on: Callable[[Target], Rephraser],
-    *,
-    count: int,
-    seed: int,
+    name: str, known: Sequence[Known], rephraser: ModelRephraser, *, count: int, seed: int
 ) -> Listed:
     """What a model makes of the prompts and its rephraser's filters keep, at most `count` a fact."""
-    asked = AskedAtOnce(target)
-    rephraser = rephraser_on(asked)
-    for row in known:
-        rephraser.rephrase(row.fact, count, seed)
-    asked.ask()
-    made = {row.fact.id: rephraser.rephrase(row.fact, count, seed) for row in known}
-    return Listed(name, {fact_id: [p.text for p in phrasings] for fact_id, phrasings in made.items()})
+    facts = [row.fact for row in known]
+    rephraser.prepare(facts, count, seed)
+    made = {fact.id: [p.text for p in rephraser.rephrase(fact, count, seed)] for fact in facts}
+    return Listed(name, made)
 
 
 def trained(directory: Path, known: Sequence[Known], model: Larimar, *, count: int, seed: int) -> Listed:
     """The rephraser of a checkpoint directory, with the filters that belong to it."""
     device = str(model.weights.reader.log_sigma_w.device)
-    target = import_module("larimar.rephraser").Rephraser.load(directory, device=device)
-    made_for = import_module("audit.model_rephrase").TrainedRephraser
-    return modelled(
-        "trained", known, target, lambda asked: made_for(asked, model.similarity), count=count, seed=seed
-    )
+    target = Trained.load(directory, device=device)
+    return modelled("trained", known, TrainedRephraser(target, model.similarity), count=count, seed=seed)

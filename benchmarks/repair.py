@@ -130,8 +130,7 @@ def sources(
         phrasings.templates(known, seed),
         phrasings.counterfact(known),
         phrasings.modelled(
-            "few-shot", known, base, lambda asked: ModelRephraser(asked, model.similarity), count=PHRASINGS,
-            seed=seed,
+            "few-shot", known, ModelRephraser(base, model.similarity), count=PHRASINGS, seed=seed
         ),
     ]  # fmt: skip
     if arguments.pararel:

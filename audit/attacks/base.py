@@ -78,6 +78,9 @@ class Attack(ABC):
         """Probes per fact when all goes well."""
         return self.phrasings
 
+    def prepare(self, facts: Sequence[AuditFact], seed: int) -> None:  # noqa: B027 - most have nothing to prepare
+        """Make ready what `phrase` needs for these facts, where that is cheaper at once."""
+
     @abstractmethod
     def phrase(self, fact: AuditFact, seed: int) -> tuple[list[Phrasing], bool]:
         """Return the prompts for a fact, at most `probes_wanted`, and whether its own rephraser failed."""
@@ -129,8 +132,9 @@ def make_probes(facts: Sequence[AuditFact], attack: Attack, seed: int, *, max_to
     probes: list[Probe] = []
     refused: list[tuple[str, str]] = []
     failures = missing = 0
-    for fact in facts:
-        code = refusal(fact, max_tokens)
+    codes = [refusal(fact, max_tokens) for fact in facts]
+    attack.prepare([fact for fact, code in zip(facts, codes, strict=True) if not code], seed)
+    for fact, code in zip(facts, codes, strict=True):
         if code:
             refused.append((fact.id, code))
             continue

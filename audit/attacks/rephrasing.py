@@ -5,7 +5,9 @@ A fact has leaked when any sample tells the answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -13,7 +15,7 @@ from typing import Any, ClassVar
 
 from audit.attacks.base import Attack
 from audit.facts import AuditFact
-from audit.rephrase import Phrasing, Rephraser, TemplateRephraser, acceptable, distinct
+from audit.rephrase import Batched, Phrasing, Rephraser, TemplateRephraser, acceptable, distinct
 from audit.words import texts
 
 
@@ -39,10 +41,20 @@ class RephraseAttack(Attack):
         """The attack with its budget and its source of phrasings."""
         return f"rephrase ({self.phrasings} phrasings × {self.samples} samples; {self.rephraser.name})"
 
+    def prepare(self, facts: Sequence[AuditFact], seed: int) -> None:
+        """Ask a model for the phrasings of all facts at once; where it fails, `phrase` meets and counts it."""
+        if not isinstance(self.rephraser, Batched):
+            return
+        groups: dict[int, list[AuditFact]] = defaultdict(list)
+        for fact in facts:
+            groups[self._wanted(fact)].append(fact)
+        with suppress(Exception):
+            for wanted, some in groups.items():
+                self.rephraser.prepare(some, wanted, seed)
+
     def phrase(self, fact: AuditFact, seed: int) -> tuple[list[Phrasing], bool]:
         """Return fresh, acceptable phrasings of the fact's prompt, and whether the rephraser failed."""
-        used = self._used
-        wanted = self.phrasings + len(used)
+        wanted = self._wanted(fact)
         failed = False
         try:
             made = self.rephraser.rephrase(fact, wanted, seed)
@@ -51,8 +63,14 @@ class RephraseAttack(Attack):
         if len(made) < wanted and not isinstance(self.rephraser, TemplateRephraser):
             made = [*made, *self.fallback.rephrase(fact, wanted, seed)]
         guarded = fact.with_subject()
-        fresh = (p for p in distinct(made) if acceptable(guarded, p.text) and texts(p.text) not in used)
+        fresh = (p for p in distinct(made) if acceptable(guarded, p.text) and texts(p.text) not in self._used)
         return list(islice(fresh, self.phrasings)), failed
+
+    def _wanted(self, fact: AuditFact) -> int:
+        """How many phrasings to ask for so that enough are fresh: as many more as were asked of this subject."""
+        fact = fact.with_subject()
+        names = [set(texts(name)) for name in (fact.subject, *fact.aliases) if name.strip()]
+        return self.phrasings + sum(not names or any(n <= set(said) for n in names) for said in self._used)
 
     @cached_property
     def _used(self) -> frozenset[tuple[str, ...]]:

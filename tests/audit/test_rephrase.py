@@ -1,11 +1,13 @@
 """Rephrasings name the subject, hide the answer, are new, and never come from both sets."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.attacks import RephraseAttack, make_probes
 from audit.facts import AuditFact
 from audit.frames import PURPOSES, frames, phrasings
 from audit.model_rephrase import (
@@ -238,6 +240,52 @@ def test_a_model_is_not_asked_for_more_than_it_can_have() -> None:
 
     ModelRephraser(Counting(["no"]), near).rephrase(FACT, 1000, 0)
     assert counted == [64]
+
+
+class AnyOf:
+    """Says of whomever it is asked what a fact of this file would be asked in other words; counts its calls."""
+
+    name = "any of"
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def sample(self, prompts: Sequence[str], *, samples: int, **_: object) -> list[list[str]]:
+        self.calls.append(len(prompts))
+        names = [prompt.removeprefix("The mother tongue of ").removesuffix(" is") for prompt in prompts]
+        kinds = ("tongue", "language", "idiom", "dialect")
+        return [[f"Which {kinds[n % 4]} did {name} speak?" for n in range(samples)] for name in names]
+
+
+def test_a_model_is_asked_for_the_facts_of_an_audit_in_one_call() -> None:
+    some = [
+        AuditFact(f"f{n}", f"The mother tongue of Ann Berg{n} is", ("French",), f"Ann Berg{n}")
+        for n in range(5)
+    ]
+    model = AnyOf()
+    source = MixedRephraser(RememberedRephraser(TrainedRephraser(model, near)), TemplateRephraser())
+    attack = RephraseAttack(source, phrasings=2, samples=1)
+    made = make_probes(some, attack, seed=0)
+    assert model.calls == [5]
+    assert [p.source for p in made.probes] == ["rephraser", "certify templates"] * 5
+    assert made == make_probes(some, attack, seed=0)
+    assert model.calls == [5], "what is remembered is not asked again"
+    used = tuple(p.prompt for p in made.probes[:2])
+    again = make_probes(some, replace(attack, exclude=used), seed=0)
+    assert model.calls == [5, 1], "only whose phrasings were used needs more of them"
+    assert not {p.prompt for p in again.probes} & set(used)
+    assert len(again.probes) == 10
+
+
+def test_a_model_that_fails_for_all_facts_is_counted_for_each() -> None:
+    class Broken(AnyOf):
+        def sample(self, prompts: Sequence[str], *, samples: int, **_: object) -> list[list[str]]:
+            raise OSError("gone")
+
+    attack = RephraseAttack(TrainedRephraser(Broken(), near), phrasings=2, samples=1)
+    made = make_probes([FACT, QUESTION], attack, seed=0)
+    assert made.rephraser_failures == 2
+    assert len(made.probes) == 4, "templates stand in"
 
 
 def test_the_users_list_is_taken_by_id_or_by_prompt_and_filtered_like_all() -> None:
