@@ -13,6 +13,7 @@ from typing import Literal
 
 from audit.facts import AuditFact
 from audit.forms import capital, tidy
+from audit.relations import asked_in, relations_in
 from audit.words import STOP_WORDS, holds, texts
 
 Kind = Literal["person", "place", "thing"]
@@ -70,16 +71,22 @@ def neighbour_prompts(fact: AuditFact, count: int, seed: int) -> list[str]:
 
 
 def same_subject_prompts(fact: AuditFact, count: int, seed: int) -> list[str]:
-    """Return at most `count` other questions about the same subject; empty when the subject is not known."""
+    """Return at most `count` other questions about the same subject; empty when the subject is not known.
+
+    What shares a word with the fact's prompt, or asks for its relation in other words («died in» beside «passed away
+    in»), is no other question.
+    """
     fact = fact.with_subject()
     if not fact.subject:
         return []
     random = Random(f"same subject/{seed}/{fact.id}")
     asked = set(texts(fact.prompt)) - set(texts(fact.subject)) - STOP_WORDS
+    own = {relation.name for relation in relations_in(fact)}
     found = []
     for line in _names()[f"about-{kind_of(fact)}"]:
         prompt = capital(line.replace("{subject}", fact.subject))
-        if not asked & (set(texts(line)) - STOP_WORDS) and not fact.holds_answer(prompt):
+        same = own & {relation.name for relation in asked_in(line)}
+        if not same and not asked & (set(texts(line)) - STOP_WORDS) and not fact.holds_answer(prompt):
             found.append(prompt)
     random.shuffle(found)
     return found[:count]

@@ -35,8 +35,14 @@ def relations() -> dict[str, Relation]:
 
 def relation_of(fact: AuditFact) -> Relation:
     """The first relation with a clue in the prompt outside the subject's name; else `general`."""
-    around = fact.prompt.replace(fact.subject, " ") if fact.subject else fact.prompt
-    for relation in relations().values():
-        if any(holds(around, clue) for clue in relation.clues):
-            return relation
-    return relations()["general"]
+    return next(iter(relations_in(fact)), relations()["general"])
+
+
+def relations_in(fact: AuditFact) -> list[Relation]:
+    """Every relation with a clue in the prompt outside the subject's name."""
+    return asked_in(fact.prompt.replace(fact.subject, " ") if fact.subject else fact.prompt)
+
+
+def asked_in(text: str) -> list[Relation]:
+    """Every relation with a clue in a text that names nobody."""
+    return [r for r in relations().values() if any(holds(text, clue) for clue in r.clues)]

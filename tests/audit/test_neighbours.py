@@ -39,6 +39,22 @@ def test_other_questions_about_the_same_subject_are_about_something_else() -> No
 
 
 @pytest.mark.parametrize(
+    ("prompt", "never"),
+    [
+        ("Ann Berg passed away in", "Ann Berg died in"),
+        ("Ann Berg holds a citizenship from", "Ann Berg is a citizen of"),
+        ("Ann Berg originates from", "Ann Berg was born in"),
+        ("The Berg Six was made by the company", "The Berg Six was created by"),
+    ],
+)
+def test_the_fact_itself_in_other_words_is_no_other_question(prompt: str, never: str) -> None:
+    fact = AuditFact("f", prompt, ("x y",), prompt.split(" was")[0] if "Six" in prompt else "Ann Berg")
+    asked = same_subject_prompts(fact, 20, 0)
+    assert len(asked) >= 5
+    assert never not in asked
+
+
+@pytest.mark.parametrize(
     ("prompt", "kind"),
     [
         ("What is the twin city of Lyon? It is", "place"),
