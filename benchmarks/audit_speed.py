@@ -1,5 +1,7 @@
 """Seconds of an audit: `make bench-audit`. 100 facts at a budget of 20, positive control and after, with a report.
 
+Rephrasings are the trained rephraser's and templates in turn, as by default.
+
 The path is the product's (`workers.standalone`: load, attack, censor, attack, neighbours, report). Where the time
 goes is measured at three seams: what the decoder draws, what the scope detector routes, what the leak detector
 judges. The same with a quarter of the facts, and with that quarter at four times the budget, says how it grows.
@@ -70,7 +72,7 @@ def measure(facts: Sequence[AuditFact], budget: int, checkpoint: Path | None, de
     with tempfile.TemporaryDirectory() as folder, watched() as spent:
         plan = Plan(
             target="larimar", facts=facts, out=Path(folder), kind="censor", budget=budget,
-            checkpoint=checkpoint, device=device,
+            checkpoint=checkpoint, device=device, rephraser="mixed",
         )  # fmt: skip
         report = run(plan)
     seconds = time.perf_counter() - started

@@ -51,7 +51,7 @@ COLUMNS = {"prompt", "answer", "subject", "aliases", "other_answers", "id"}
     "--checkpoint", type=click.Path(exists=True, path_type=Path), help="A trained reader (larimar)."
 )
 @click.option("--device", default="auto", show_default=True)
-@click.option("--rephraser", default="templates", show_default=True,
+@click.option("--rephraser", default="mixed", show_default=True,
               help="Whose rephrasings are asked: templates, model, mixed, list:FILE or hf:ID_OR_PATH.")  # fmt: skip
 def audit(file: Path, attacks: str, threshold: float, api_key_env: str, kind: str, **given: Any) -> None:
     """Attack a model to see whether it tells the facts of a file. Ctrl-C: the same command goes on later."""

@@ -51,8 +51,9 @@ def csv_file(tmp_path: Path) -> Path:
 
 def run(csv_file: Path, target: str, *more: str) -> Result:
     out = str(csv_file.parent / "out")
+    quick = ["--rephraser", "templates"]  # another one in `more` counts
     return CliRunner().invoke(
-        main, ["audit", "--target", target, "--facts", str(csv_file), "--out", out, *more]
+        main, ["audit", "--target", target, "--facts", str(csv_file), "--out", out, *quick, *more]
     )
 
 
