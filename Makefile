@@ -71,7 +71,7 @@ bench-tombstones: $(READY)  ## leaks of censored facts, output check on and off 
 bench-detectors: $(READY)  ## detectors of the audit on labelled outputs (ARGS="--ship" renews what reports print)
 	$(BIN)/python -m benchmarks.detectors $(ARGS)
 
-bench-tofu: $(READY)  ## TOFU: forget quality, utility, extraction strength after exact removal (ARGS=--quick)
+bench-tofu: $(READY)  ## TOFU: forget quality, utility, extraction strength after exact removal (ARGS="--every 7")
 	$(BIN)/python -m benchmarks.tofu $(ARGS)
 
 bench-memory: $(READY)  ## banks of 1,000 to 1,000,000 facts (ARGS="--data DIR", --sizes 1000 for one)

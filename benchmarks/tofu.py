@@ -187,27 +187,29 @@ def benchmark(model: Larimar, tofu: Tofu, journal: Journal, step: int = 1) -> di
 def main() -> None:
     """Run the benchmark and write its result and its picture."""
     options = parser("benchmarks.tofu", __doc__ or "")
-    options.add_argument("--quick", action="store_true", help="every 37th question, 820 facts")
+    options.add_argument(
+        "--every", type=int, default=1, metavar="N", help="measure every N-th question; odd, no multiple of 5"
+    )
     chosen = options.parse_args()
-    started, step = time.time(), 37 if chosen.quick else 1
-    tofu = load().thinned(step) if chosen.quick else load()
+    started, step = time.time(), chosen.every
+    tofu = load().thinned(step)
     model = Larimar.load(chosen.checkpoint)
     settings = {
-        "benchmark": "TOFU: unlearning measured on the memory", "facts": len(tofu.facts),
+        "benchmark": "TOFU: unlearning measured on the memory" + (f" (every {step}th question)" if step > 1 else ""),
+        "facts": len(tofu.facts), "every": step,
         "data_sha256": file_digest(PACKED), "checkpoint_sha256": checkpoint_digest(chosen.checkpoint),
         "device": device(model.weights),
     }  # fmt: skip
-    name = "tofu_quick" if chosen.quick else "tofu"
-    journal = Journal(chosen.results / f"{name}.jsonl", settings)
+    journal = Journal(chosen.results / "tofu.jsonl", settings)
     figures = tofu_page.figures(benchmark(model, tofu, journal, step), tofu)
     write_result(
-        name,
+        "tofu",
         {**settings, "note": tofu_page.NOTE, **figures,
          "published": tofu_page.published(), "seconds_of_last_run": round(time.time() - started)},
-        rows=tofu_page.rows(figures), command="make bench-tofu" + (" ARGS=--quick" if chosen.quick else ""),
+        rows=tofu_page.rows(figures), command="make bench-tofu" + (f' ARGS="--every {step}"' if step > 1 else ""),
         directory=chosen.results,
     )  # fmt: skip
-    tofu_page.draw(figures, chosen.results / f"{name}.png")
+    tofu_page.draw(figures, chosen.results / "tofu.png")
     journal.close()
 
 
