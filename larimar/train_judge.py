@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
 from larimar.corpus import HELD_OUT, names_in, sentences
-from larimar.judge import RANK, Judge
+from larimar.judge import RANK, Judge, read
 from larimar.pairs import Judged, Material, PairSource, close_relations, inverses
 from larimar.precision import mixed
 from larimar.relations import add_records, add_wordings, distractors, from_templates, held_out
@@ -193,6 +193,7 @@ def main() -> None:
         "--late", nargs="*", default=["P103", "P140", "P413", "P176", "P36", "P449", "P20", "P1303"]
     )
     parser.add_argument("--late-after", type=float, default=0.55)
+    parser.add_argument("--start", type=Path, help="a trained judge to begin with, of the same rank")
     parser.add_argument("--rank", type=int, default=RANK, help="of the LoRA")
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -202,6 +203,8 @@ def main() -> None:
     encoder = load_sentence_encoder(DEFAULT_SENTENCE_ENCODER)
     stuff, held = material(arguments, Embedder(encoder))
     judge = Judge(encoder, trainable=True, rank=arguments.rank, dropout=arguments.dropout)
+    if arguments.start:
+        judge.fill(read(arguments.start), arguments.start.name)
     train(judge.to(arguments.device), stuff, held, arguments)
 
 
