@@ -1,6 +1,7 @@
 """Reports as HTTP documents: what the workers stored, and figures made from it (`web.findings`).
 
-The HTML is a document of its own with its own policy: inline style, no script, no network, sandboxed.
+Who may not read the texts of a request gets its report's page without them, made anew from the JSON. The HTML is a
+document of its own with its own policy: inline style, no script, no network, sandboxed.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 from flask import Response
 from sqlalchemy.orm import Session
 
-from store import audits, certificates
+from store import audits, certificates, requests
 from store.models import Report
+from web import findings
 from web.context import services
+from web.identity import caller
 from web.problems import Problem
 from web.security import REPORT_POLICY
+from web.steps import may_read_texts
 
 
 def json_document(report: Report) -> Response:
@@ -21,7 +25,10 @@ def json_document(report: Report) -> Response:
 
 
 def html_document(session: Session, report: Report) -> Response:
-    """The readable report; 410 once the texts of its request were destroyed."""
+    """The readable report, without texts for who may not read those; 410 once they were destroyed."""
+    shown = may_read_texts(requests.get(session, report.request_id), caller())
+    if report.html_ciphertext is not None and not shown:
+        return figures_page(findings.page_without_texts(report), f"{report.id}-without-texts.html")
     html = audits.report_html(session, services().vault, report.id)
     if html is None:
         raise Problem(410, "texts_destroyed", "The readable report was destroyed; its JSON document remains.")

@@ -1,4 +1,4 @@
-"""Stored reports read back as figures: two side by side, and all of a request in a row.
+"""Stored reports read back as figures: one without its texts, two side by side, and all of a request in a row.
 
 What is shown is made by the pure part of `audit` from the stored JSON, which holds no personal data; nothing is
 measured and no key is needed here, so it works after the texts were destroyed (docs/adr/0016).
@@ -21,7 +21,7 @@ from store import models as tables
 from web.identity import visible_report, visible_request
 from web.problems import Problem
 
-UNREADABLE = "One of these reports was made by another version and cannot be read by this one."
+UNREADABLE = "A report was made by another version and cannot be read by this one."
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class Trend:
 
 def comparison(session: Session, first: str, second: str) -> Comparison:
     """Two reports that this caller may see, side by side; 409 when one cannot be read."""
-    try:
-        a, b = (validate(visible_report(session, report_id).json) for report_id in (first, second))
-    except ReportInvalid:
-        raise Problem(409, "report_unreadable", UNREADABLE) from None
+    a, b = (_figures(visible_report(session, report_id)) for report_id in (first, second))
     return compare(a, b)
+
+
+def page_without_texts(row: tables.Report) -> bytes:
+    """The readable report made anew from its figures, facts by their ids; 409 when it cannot be read."""
+    return _figures(row).to_html()
 
 
 def request_trend(session: Session, request_id: str) -> Trend:
@@ -52,6 +54,13 @@ def request_trend(session: Session, request_id: str) -> Trend:
     policy = read[-1].policy
     points = trend([look_of(report) for report in read], policy.confidence)
     return Trend(points, policy, len(rows) - len(read))
+
+
+def _figures(row: tables.Report) -> Report:
+    try:
+        return validate(row.json)
+    except ReportInvalid:
+        raise Problem(409, "report_unreadable", UNREADABLE) from None
 
 
 def _read(row: tables.Report) -> Report | None:

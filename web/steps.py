@@ -1,5 +1,5 @@
 """Which steps a caller may take on a request now: the state machine's word, cut down by role and by dual
-control.
+control; and whether its texts are shown to them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ def allowed_steps(request: Request, caller: Caller, allow_self_approval: bool) -
 def is_own(request: Request, caller: Caller) -> bool:
     """Whether the caller submitted this request."""
     return request.submitted_by == caller.user_id
+
+
+def may_read_texts(request: Request, caller: Caller) -> bool:
+    """Whether prompts, answers and names are shown: to who decides and to who submitted, to nobody else."""
+    return caller.can("requests:decide") or is_own(request, caller)
 
 
 def approval_note(request: Request, caller: Caller, allow_self_approval: bool) -> str:

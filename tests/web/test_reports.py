@@ -9,6 +9,8 @@ from flask.testing import FlaskClient
 
 from store import retention
 from store.models import User
+from tests.audit.fakes import report
+from tests.web.conftest import SignIn
 from tests.web.scenario import ANA, Scenario
 
 Users = dict[str, User]
@@ -26,10 +28,10 @@ def test_report_page_frames_the_stored_document(
 
 
 def test_document_runs_no_script_and_is_framed_by_this_site_only(
-    auditor: FlaskClient, scenario: Scenario, users: Users
+    requester: FlaskClient, scenario: Scenario, users: Users
 ) -> None:
     _, report_id = scenario.completed(users["requester"], ANA, kind="censor")
-    answer = auditor.get(f"/reports/{report_id}/document")
+    answer = requester.get(f"/reports/{report_id}/document")
     assert answer.data == b"<p>report</p>"
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -40,7 +42,7 @@ def test_document_runs_no_script_and_is_framed_by_this_site_only(
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_json_is_the_stored_bytes(
+def test_documents_are_the_stored_bytes(
     app: APIFlask, auditor: FlaskClient, bearer: Bearer, scenario: Scenario, users: Users
 ) -> None:
     item, report_id = scenario.completed(users["requester"], ANA, kind="censor")
@@ -53,8 +55,32 @@ def test_json_is_the_stored_bytes(
     ):
         assert answer.data == b'{"verdict": "pass"}'
         assert answer.mimetype == "application/json"
-    html = app.test_client().get(f"/api/v1/reports/{report_id}.html", headers=headers)
+    html = app.test_client().get(f"/api/v1/reports/{report_id}.html", headers=bearer("reviewer"))
     assert html.data == b"<p>report</p>"
+
+
+def test_texts_are_shown_only_to_who_decides_and_who_submitted(
+    app: APIFlask, sign_in: SignIn, bearer: Bearer, scenario: Scenario, users: Users
+) -> None:
+    figures = report("censor", 1)[0].to_json()
+    _, report_id = scenario.completed(users["requester"], ANA, kind="censor", data=figures)
+    for role, sees in (("reviewer", True), ("admin", True), ("requester", True), ("auditor", False)):
+        for answer in (
+            sign_in(role).get(f"/reports/{report_id}/document"),
+            app.test_client().get(f"/api/v1/reports/{report_id}.html", headers=bearer(role)),
+        ):
+            assert (answer.data == b"<p>report</p>") is sees
+            assert ("Facts are named by their opaque ids" in answer.text) is not sees
+            assert ("without-texts" in answer.headers["Content-Disposition"]) is not sees
+    narrow = bearer("reviewer", "reports:read")
+    assert b"<p>report" not in app.test_client().get(f"/api/v1/reports/{report_id}.html", headers=narrow).data
+
+
+def test_a_report_of_another_version_is_refused_rather_than_shown_with_texts(
+    auditor: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    _, report_id = scenario.completed(users["requester"], ANA, kind="censor")
+    assert auditor.get(f"/reports/{report_id}/document").status_code == 409
 
 
 def test_reports_need_their_own_right(

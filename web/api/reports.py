@@ -1,5 +1,5 @@
-"""Reports over the API: what the workers stored, as JSON (no personal data) and as HTML (may name the
-subject).
+"""Reports over the API: what the workers stored, as JSON (no personal data) and as HTML (names facts and people
+to who may read the texts of the request).
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def report_json(report_id: str) -> Response:
 def report_html(report_id: str) -> Response:
     """Get a report as one HTML file
 
-    Self-contained and printable. It names the facts, so treat it like the request itself.
+    Self-contained and printable. It names the facts, so treat it like the request itself. Only who may decide
+    (`requests:decide`) and who submitted the request get it so; for everybody else facts are named by their ids.
     """
     with reading() as session:
         return html_document(session, visible_report(session, report_id))

@@ -1,4 +1,4 @@
-"""A report's page: the stored document in a sandboxed frame, its JSON, the request's other reports, and two reports
+"""A report's page: the readable document in a sandboxed frame, its JSON, the request's other reports, and two reports
 side by side.
 """
 
@@ -35,7 +35,7 @@ def show_report(report_id: str) -> str:
 @pages.get("/reports/<report_id>/document")
 @page("reports:read")
 def report_document(report_id: str) -> Response:
-    """The stored HTML itself, for the frame and for printing."""
+    """The readable report itself, for the frame and for printing."""
     with reading() as session:
         return html_document(session, visible_report(session, report_id))
 

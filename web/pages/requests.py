@@ -17,7 +17,7 @@ from web.context import reading, services
 from web.identity import caller, page, visible_request
 from web.pages import pages
 from web.pages.forms import RecheckForm, RequestForm, blame, edit_rows, problems_of
-from web.steps import allowed_steps, approval_note, is_own
+from web.steps import allowed_steps, approval_note, may_read_texts
 from web.submission import limits
 from web.timeline import entries_of, standing_of, steps_of
 from web.wording import WORKING_STATES
@@ -135,8 +135,7 @@ def newest_job(session: Session, request_id: str) -> Job | None:
 
 
 def _texts(session: Session, item: Request) -> tuple[list[requests.RequestFact], str]:
-    who = caller()
-    if not (who.can("requests:decide") or is_own(item, who)):
+    if not may_read_texts(item, caller()):
         return [], HIDDEN_FACTS
     try:
         return requests.facts_of(session, services().vault, item.id), ""
