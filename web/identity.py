@@ -82,6 +82,9 @@ def configure(app: Flask) -> None:
 
     @login_manager.user_loader  # type: ignore[untyped-decorator]
     def load(secret: str) -> SignedIn | None:
+        if g.get("session_was_asked_for", False):
+            return None  # asked again only when the first look-up raised: the page that says so is for nobody
+        g.session_was_asked_for = True
         with services().database.session(read_only=request.method == "GET") as session:
             user = people.session_user(session, secret)
             return SignedIn(user, secret) if user is not None else None

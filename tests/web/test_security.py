@@ -14,6 +14,7 @@ import structlog
 from apiflask import APIFlask
 from flask.testing import FlaskClient
 
+from store.errors import DatabaseUnusable
 from store.models import User
 from tests.web.scenario import ANA, PASSWORD
 from tests.web.test_request_form import form
@@ -173,6 +174,20 @@ def test_crash_says_nothing_and_is_logged_by_class(
     log = capsys.readouterr().out
     assert "ZeroDivisionError" in log
     assert answer.json["request_id"] in log
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_database_that_is_gone_is_said_to_who_is_signed_in(
+    reviewer: FlaskClient, method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(*_args: object, **_more: object) -> None:
+        raise DatabaseUnusable("The database cannot be used.")
+
+    monkeypatch.setattr("store.database.Database.session", gone)
+    answer = reviewer.open("/requests/new", method=method)
+    assert answer.status_code == 503
+    assert "The database cannot be used." in answer.text
+    assert "Traceback" not in caplog.text
 
 
 def test_unknown_method_names_the_allowed_ones(app: APIFlask) -> None:
