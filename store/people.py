@@ -146,8 +146,12 @@ def set_password(session: Session, user_id: str, password: str, *, actor: str) -
 
 
 def set_active(session: Session, user_id: str, active: bool, *, actor: str) -> None:
-    """Switch an account off (its sessions and tokens stop working at once) or on again."""
+    """Switch an account off, which ends its browser sessions and revokes its tokens for good, or on again."""
     get_user(session, user_id).active = active
+    if not active:
+        session.execute(sa.delete(UserSession).where(UserSession.user_id == user_id))
+        for token in tokens_of(session, user_id):
+            revoke_token(session, token.id, actor=actor)
     events.append(session, "user.active", actor=actor, body={"user": user_id, "active": active})
 
 

@@ -12,9 +12,11 @@ unwrite validate, compare, schema             stored reports (see unwrite.report
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import ValidationError
@@ -24,9 +26,17 @@ from unwrite.audit import audit
 from unwrite.installation import first_accounts, new_password, open_database
 from unwrite.settings import Settings
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from store.models import User
+
 ROLES = ("requester", "reviewer", "auditor", "admin")
 FOR_PEOPLE = {"SettingsError", "StoreError", "LarimarError", "AuditError", "DemoError"}
 follow_option = click.option("--follow", type=int, hidden=True, help="Stop when this process id is gone.")
+ask_password_option = click.option(
+    "--ask-password", is_flag=True, help="Type a password instead of getting a random one."
+)
 
 
 class Commands(click.Group):
@@ -161,18 +171,52 @@ def user() -> None:
 @click.argument("email")
 @click.option("--role", type=click.Choice(ROLES), required=True)
 @click.option("--name", help="Shown on the pages (default: the address up to the @).")
-@click.option("--ask-password", is_flag=True, help="Type a password instead of getting a random one.")
+@ask_password_option
 def create_user(email: str, role: str, name: str | None, ask_password: bool) -> None:
     """Create an account; a random password is printed once."""
     from store import people
 
-    password = click.prompt("Password", hide_input=True, confirmation_prompt=True) if ask_password else None
-    chosen = password or new_password()
+    chosen, told = _password(ask_password)
     database = open_database(Settings())
     with database.session() as session:
         people.create_user(session, email, name or email.split("@")[0], role, chosen)
     database.close()
-    click.echo(f"{email} ({role})" + ("" if password else f"   password: {chosen}   (shown once)"))
+    click.echo(f"{email} ({role}){told}")
+
+
+@user.command("password")
+@click.argument("email")
+@ask_password_option
+def set_password(email: str, ask_password: bool) -> None:
+    """Give an account a new password, printed once; ends its browser sessions and unlocks it."""
+    from store import people
+
+    chosen, told = _password(ask_password)
+    with _account(email) as (session, account):
+        people.set_password(session, account.id, chosen, actor="cli")
+    click.echo(f"{email} has a new password{told}")
+
+
+@user.command("disable")
+@click.argument("email")
+def disable_user(email: str) -> None:
+    """Switch an account off: its browser sessions end and its tokens are revoked, at once."""
+    from store import people
+
+    with _account(email) as (session, account):
+        people.set_active(session, account.id, False, actor="cli")
+    click.echo(f"{email} is switched off; its sessions and tokens have ended")
+
+
+@user.command("enable")
+@click.argument("email")
+def enable_user(email: str) -> None:
+    """Switch an account on again; revoked tokens stay revoked."""
+    from store import people
+
+    with _account(email) as (session, account):
+        people.set_active(session, account.id, True, actor="cli")
+    click.echo(f"{email} is switched on")
 
 
 @main.group()
@@ -189,16 +233,37 @@ def create_token(email: str, name: str, scopes: tuple[str, ...], days: int) -> N
     """Create an API token for an account and print it, once."""
     from store import people
 
-    database = open_database(Settings())
-    with database.session() as session:
-        account = people.user_by_email(session, email)
-        if account is None:
-            raise click.ClickException("There is no account with this address: unwrite user create --help")
+    with _account(email) as (session, account):
         wanted = scopes or sorted(people.ROLES[account.role])
         expires = datetime.now(UTC) + timedelta(days=days)
         _, secret = people.create_token(session, account, name, wanted, expires)
-    database.close()
     click.echo(secret)
+
+
+@contextmanager
+def _account(email: str) -> Iterator[tuple[Session, User]]:
+    """The account with this address, in a transaction that commits at the end of the block."""
+    from store import people
+
+    database = open_database(Settings())
+    try:
+        with database.session() as session:
+            account = people.user_by_email(session, email)
+            if account is None:
+                raise click.ClickException(
+                    "There is no account with this address: unwrite user create --help"
+                )
+            yield session, account
+    finally:
+        database.close()
+
+
+def _password(ask: bool) -> tuple[str, str]:
+    """A password, typed or random, and what is printed of it: a random one, once."""
+    if ask:
+        return click.prompt("Password", hide_input=True, confirmation_prompt=True), ""
+    chosen = new_password()
+    return chosen, f"   password: {chosen}   (shown once)"
 
 
 def _follow(pid: int | None) -> None:

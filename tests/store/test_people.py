@@ -134,6 +134,20 @@ def test_logging_out_switching_off_and_a_new_password_end_sessions(database: Dat
     assert log_in(database, "another password") is not None
 
 
+def test_what_was_ended_by_switching_off_stays_ended(database: Database, user: User) -> None:
+    with database.session() as session:
+        secret = people.open_session(session, user)
+        _, token = people.create_token(session, user, "ci", ["requests:read"], None)
+        people.set_active(session, user.id, False, actor="cli")
+    with database.session() as session:
+        people.set_active(session, user.id, True, actor="cli")
+    with database.session(read_only=True) as session:
+        assert people.session_user(session, secret) is None
+        assert people.token_user(session, token) is None
+        kinds = [event.kind for event in events.list_events(session)]
+        assert kinds[-3:] == ["token.revoked", "user.active", "user.active"]
+
+
 def test_last_use_is_noted_in_writing_sessions_only(
     database: Database, user: User, clock: time_machine.Traveller
 ) -> None:

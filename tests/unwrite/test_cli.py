@@ -16,6 +16,15 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
+def signs_in(email: str, password: str) -> bool:
+    database = Database(Settings().resolved_database_url())
+    try:
+        with database.session() as session:
+            return people.check_password(session, email, password) is not None
+    finally:
+        database.close()
+
+
 def test_commands_before_the_migration_say_what_to_run() -> None:
     result = run("user", "create", "ann@example.org", "--role", "reviewer")
     assert result.exit_code == 1
@@ -35,6 +44,36 @@ def test_an_account_and_its_token_can_be_made_and_used() -> None:
     database.close()
     assert identity is not None
     assert identity.scopes == people.ROLES["reviewer"]
+
+
+def test_an_account_that_is_switched_off_can_do_nothing_until_it_is_on_again() -> None:
+    run("migrate")
+    password = run("user", "create", "ann@example.org", "--role", "reviewer").output.split()[3]
+    secret = run("token", "create", "ann@example.org").output.strip()
+    assert signs_in("ann@example.org", password)
+    assert run("user", "disable", "ann@example.org").exit_code == 0
+    assert not signs_in("ann@example.org", password)
+    assert run("user", "enable", "ann@example.org").exit_code == 0
+    assert signs_in("ann@example.org", password)
+    database = Database(Settings().resolved_database_url())
+    with database.session() as session:
+        assert people.token_user(session, secret) is None
+    database.close()
+
+
+def test_a_new_password_is_random_or_typed() -> None:
+    run("migrate")
+    old = run("user", "create", "ann@example.org", "--role", "reviewer").output.split()[3]
+    new = run("user", "password", "ann@example.org").output.split("password: ")[1].split()[0]
+    assert signs_in("ann@example.org", new)
+    assert not signs_in("ann@example.org", old)
+    typed = CliRunner().invoke(
+        main, ["user", "password", "ann@example.org", "--ask-password"], input="a long one\n" * 2
+    )
+    assert typed.exit_code == 0
+    assert "a long one" not in typed.output
+    assert signs_in("ann@example.org", "a long one")
+    assert run("user", "password", "bob@example.org").exit_code == 1
 
 
 def test_the_same_address_twice_is_refused_in_one_line() -> None:
