@@ -38,7 +38,7 @@ SCOPES = (
     "facts:write",
     "facts:read",
     "reports:read",
-    "admin",
+    "admin",  # everything: a token that has it has all of these
 )
 ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -233,9 +233,8 @@ def token_user(session: Session, secret: str) -> TokenIdentity | None:
         return None
     if (token.last_used_at is None or at - token.last_used_at > _TOUCH_EVERY) and not is_read_only(session):
         token.last_used_at = at
-    return TokenIdentity(
-        user, token.id, frozenset(scope for scope in token.scopes if permits(user.role, scope))
-    )
+    given = SCOPES if "admin" in token.scopes else token.scopes
+    return TokenIdentity(user, token.id, frozenset(scope for scope in given if permits(user.role, scope)))
 
 
 def tokens_of(session: Session, user_id: str) -> list[ApiToken]:

@@ -183,6 +183,17 @@ def test_a_token_speaks_for_its_user_within_its_scopes(database: Database, user:
         assert [token.id for token in people.tokens_of(session, user.id)] == [row.id]
 
 
+def test_a_token_for_everything_may_do_all_that_its_user_may(database: Database) -> None:
+    with database.session() as session:
+        boss = people.create_user(session, "boss@example.org", "Boss", "admin", PASSWORD)
+        _, secret = people.create_token(session, boss, "all", ["admin"], None)
+        for role in ("admin", "auditor"):
+            boss.role = role
+            found = people.token_user(session, secret)
+            assert found is not None
+            assert found.scopes == people.ROLES[role]
+
+
 def test_expired_revoked_and_invented_tokens_say_nothing(
     database: Database, user: User, clock: time_machine.Traveller
 ) -> None:

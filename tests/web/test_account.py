@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from store import people
 from store.models import User
+from tests.web.conftest import SignIn
 from tests.web.scenario import Scenario
 
 Users = dict[str, User]
@@ -32,6 +33,14 @@ def test_token_is_shown_once_and_works(app: APIFlask, auditor: FlaskClient) -> N
     assert revoke
     assert "was revoked" in auditor.post(revoke[0], follow_redirects=True).text
     assert app.test_client().get("/api/v1/requests", headers=headers).status_code == 401
+
+
+def test_a_token_for_everything_works(app: APIFlask, sign_in: SignIn) -> None:
+    secret = re.search(r"unw_[\w-]+", create(sign_in("admin"), scopes=["admin"]).text)
+    assert secret
+    headers = {"Authorization": f"Bearer {secret[0]}"}
+    for path in ("requests", "facts", "rechecks"):
+        assert app.test_client().get(f"/api/v1/{path}", headers=headers).status_code == 200
 
 
 def test_token_cannot_exceed_the_role(auditor: FlaskClient, scenario: Scenario, users: Users) -> None:
