@@ -99,10 +99,11 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "recheck.cancelled": ("Re-check cancelled", ""),
     "recheck.stopped": ("Running re-check stopped", ""),
     "recheck.run": ("Re-check started by hand", ""),
+    "recheck.alert": ("The re-check did not pass", "amber"),
     "request.answers_destroyed": ("Answers destroyed; re-checks go on", ""),
     "request.texts_destroyed": ("Texts destroyed", ""),
 }
-HIDDEN = frozenset({"job.done", "audit.stopped", "subject_key.destroyed"})
+HIDDEN = frozenset({"job.done", "audit.stopped", "key.destroyed"})
 QUOTED = frozenset({"request.deny", "request.accept", "request.give_up"})
 
 

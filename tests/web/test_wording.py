@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from audit import certificate
 from store import people
-from store.models import Job, Request
-from store.states import STATES
+from store.audits import RunEnd
+from store.models import Event, Job, Request
+from store.states import EVENTS, STATES
 from web import timeline, wording
+from workers.certificate import REFUSED
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+COMPUTED = {  # how the code spells the kinds that are no constants: what they can be
+    "f'request.{event}'": [f"request.{event}" for event in EVENTS],
+    "f'audit.{state}'": [f"audit.{state}" for state in get_args(RunEnd)],
+    "REFUSED": [REFUSED],
+    "certificate.ENTRY_KIND": [certificate.ENTRY_KIND],
+}
 
 
 def a_request(state: str = "received", days: int = 0, **more: object) -> Request:
@@ -46,6 +59,30 @@ def test_every_state_has_its_label_and_its_place() -> None:
         assert state in wording.STATES
         assert state in timeline.STANDING
         assert sum(step.current for step in timeline.steps_of(a_request(state))) == (state != "completed")
+
+
+def kinds_written() -> set[str]:
+    """The kind of every event of a request, from the calls that write them."""
+    kinds = set()
+    for path in (path for room in ("store", "workers") for path in (ROOT / room).rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call) or "request_id" not in {word.arg for word in call.keywords}:
+                continue
+            if (called := ast.unparse(call.func)) in {"events.append", "events.waiting"}:
+                kind = call.args[called == "events.append"]
+                constant = (kind.value,) if isinstance(kind, ast.Constant) else ()
+                kinds.update(constant or COMPUTED[ast.unparse(kind)])
+    return kinds
+
+
+def test_every_event_of_a_request_has_its_words_or_is_hidden() -> None:
+    written = kinds_written()
+    assert len(written) >= 30
+    assert timeline.WORDS.keys() | timeline.HIDDEN <= written
+    for kind in written - timeline.HIDDEN:
+        text, _ = timeline._words(Event(kind=kind, details=b'{"body": {}}'))
+        assert "." not in text
+        assert text != kind.replace(".", ": ").replace("_", " ").capitalize(), kind
 
 
 def test_every_scope_and_role_is_explained() -> None:
