@@ -40,11 +40,21 @@ def test_no_secret_is_written_in_the_file() -> None:
     assert load("docker-compose.yml")["secrets"] == {"master_key": {"file": "./secrets/master.key"}}
 
 
-def test_worker_and_web_share_the_signing_keys() -> None:
+def test_worker_and_web_share_the_signing_keys_and_cannot_change_them() -> None:
     services = load("docker-compose.yml")["services"]
-    for name in ("web", "worker", "migrate"):
-        assert "keys:/data/keys" in services[name]["volumes"]
+    for name, mounted in (("web", ":ro"), ("worker", ":ro"), ("migrate", "")):
+        assert f"keys:/data/keys{mounted}" in services[name]["volumes"]
         assert services[name]["environment"]["UNWRITE_SIGNING_KEYS"] == "/data/keys"
+
+
+def test_the_clock_sees_no_signing_keys() -> None:
+    assert load("docker-compose.yml")["services"]["beat"]["volumes"] == []
+
+
+def test_web_keeps_no_access_log_and_is_told_of_its_proxies() -> None:
+    web = load("docker-compose.yml")["services"]["web"]
+    assert not [word for word in web["command"] + web["entrypoint"] if "access-log" in word]
+    assert web["environment"]["UNWRITE_TRUSTED_PROXIES"] == "${UNWRITE_TRUSTED_PROXIES:-0}"
 
 
 def test_the_worker_reserves_a_gpu_and_the_override_turns_it_off() -> None:
