@@ -49,7 +49,7 @@ def create_app(settings: Settings, *, database: Database | None = None, wake: Wa
         vault=Vault(master_key),
         wake=wake or _celery_wake(settings),
     )
-    security.configure(app, master_key)
+    security.configure(app, master_key, settings.broker_url)
     identity.configure(app)
     logs.configure(app)
     problems.register(app)

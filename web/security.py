@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from typing import Any
 
 from flask import Flask, Response, g, request
 from flask.sessions import SecureCookieSessionInterface
@@ -26,7 +27,7 @@ REPORT_POLICY = (
 )
 
 csrf = CSRFProtect()
-limiter = Limiter(get_remote_address, storage_uri="memory://", headers_enabled=True)
+limiter = Limiter(get_remote_address, headers_enabled=True, in_memory_fallback_enabled=True)
 
 
 class CookieOverTls(SecureCookieSessionInterface):
@@ -44,9 +45,21 @@ def cookie_key(master_key: bytes) -> bytes:
     return hmac.new(master_key, b"unwrite:web:cookies:v1", hashlib.sha256).digest()
 
 
-def configure(app: Flask, master_key: bytes) -> None:
+def counters_of(broker_url: str) -> dict[str, Any]:
+    """Where calls are counted for the limits: in the broker's Redis for all processes, or in each process alone.
+
+    A Redis that does not answer is not waited for: each process counts for itself until it does.
+    """
+    if broker_url.startswith(("redis://", "rediss://")):
+        options = {"socket_connect_timeout": 1, "socket_timeout": 1}
+        return {"RATELIMIT_STORAGE_URI": broker_url, "RATELIMIT_STORAGE_OPTIONS": options}
+    return {"RATELIMIT_STORAGE_URI": "memory://"}
+
+
+def configure(app: Flask, master_key: bytes, broker_url: str) -> None:
     """Cookie, body size, CSRF, limiter and headers."""
     app.config.update(
+        counters_of(broker_url),
         SECRET_KEY=cookie_key(master_key),
         SESSION_COOKIE_NAME="unwrite",
         SESSION_COOKIE_HTTPONLY=True,
