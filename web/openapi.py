@@ -13,10 +13,9 @@ from apiflask import APIFlask
 from flask import Blueprint, current_app, render_template
 from pydantic import BaseModel
 
-from store import errors as store_errors
 from web.api.outputs import ProblemOut
 from web.identity import page
-from web.problems import BY_STATUS
+from web.problems import every_code
 
 docs = Blueprint("docs", __name__)
 TAG_NAMES = ("Requests", "Facts", "Reports", "Log", "Re-checks", "Jobs", "Health")
@@ -29,22 +28,6 @@ IDEMPOTENCY_HEADER: dict[str, Any] = {
     "description": "Your own key for this call; the same key and body give the first answer again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
 }
-INTERNAL = frozenset(  # store errors that no call of this API can meet
-    {
-        "StoreError",
-        "PositionsError",
-        "NotFound",
-        "LeaseLost",
-        "StaleRevision",
-        "EmailTaken",
-        "UnknownUser",
-        "UnknownRun",
-        "EventNotAllowed",
-        "VaultError",
-        "DatabaseUnusable",
-        "DatabaseBusy",
-    }
-)
 DESCRIPTION = (
     "Requests that a language model forget or stop telling something: submit, decide, follow, read the "
     "report. Authenticate with an API token. Every POST takes an Idempotency-Key. Errors are RFC 9457 "
@@ -141,7 +124,7 @@ def reference() -> str:
     for operations in groups.values():
         operations.sort(key=lambda op: (op["path"], op["method"]))
     shown = [(tag, operations) for tag, operations in groups.items() if operations]
-    return render_template("api.html", spec=spec, groups=shown, problems=_problems())
+    return render_template("api.html", spec=spec, groups=shown, problems=every_code())
 
 
 def _shown(spec: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
@@ -179,18 +162,3 @@ def _type(spec: dict[str, Any], field: dict[str, Any]) -> str:
         inner = spec["components"]["schemas"].get(field["$ref"].rsplit("/", 1)[-1], {})
         return "{" + ", ".join(inner.get("properties", {})) + "}"
     return str(field.get("type", "text"))
-
-
-def _problems() -> list[tuple[str, int, str]]:
-    """Every code that an answer can carry, from this room and from the store."""
-    found = {code: (status, title) for status, (code, title, _) in BY_STATUS.items()}
-    for kind in vars(store_errors).values():
-        if (
-            isinstance(kind, type)
-            and issubclass(kind, store_errors.StoreError)
-            and kind.__name__ not in INTERNAL
-        ):
-            found.setdefault(kind.code, (kind.status, (kind.__doc__ or "").splitlines()[0]))
-    return [
-        (code, status, text) for code, (status, text) in sorted(found.items(), key=lambda item: item[1][0])
-    ]

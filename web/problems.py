@@ -7,6 +7,7 @@ submitted value can be personal data. Unexpected errors are logged by class and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import structlog
@@ -18,6 +19,7 @@ from flask_wtf.csrf import CSRFError
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from store import errors as store_errors
 from store.errors import StoreError
 from unwrite.logs import where
 
@@ -60,6 +62,41 @@ BY_STATUS: dict[int, tuple[str, str, str]] = {
     ),
     503: ("not_ready", "Not ready", "The service cannot answer yet; try again later."),
 }
+
+# code: (status, meaning); these say more than the code of their status
+SPECIFIC: Mapping[str, tuple[int, str]] = {
+    "idempotency_key_invalid": (400, "The Idempotency-Key is not printable ASCII, too long or empty."),
+    "insufficient_scope": (403, "The token or the role lacks the scope that the call needs."),
+    "no_tree_head": (404, "Nothing has been signed yet."),
+    "no_such_entry": (404, "The newest signed tree head holds no such entry."),
+    "no_report": (404, "The request has no report that this version can read."),
+    "not_signed": (404, "The report has no certificate."),
+    "report_unreadable": (409, "The report was made by another version and cannot be read."),
+}
+INTERNAL = (
+    frozenset(  # store errors that no call of the API can meet: bases, and those of workers and commands
+        {
+            store_errors.StoreError,
+            store_errors.PositionsError,
+            store_errors.NotFound,
+            store_errors.LeaseLost,
+            store_errors.StaleRevision,
+            store_errors.UnknownRun,
+            store_errors.EmailTaken,
+            store_errors.UnknownUser,
+            store_errors.EventNotAllowed,
+        }
+    )
+)
+
+
+def every_code() -> list[tuple[str, int, str]]:
+    """(code, status, meaning) of every problem that an answer of the API can carry, by status."""
+    found = dict(SPECIFIC) | {code: (status, title) for status, (code, title, _) in BY_STATUS.items()}
+    for kind in vars(store_errors).values():
+        if isinstance(kind, type) and issubclass(kind, StoreError) and kind not in INTERNAL:
+            found.setdefault(kind.code, (kind.status, (kind.__doc__ or "").splitlines()[0]))
+    return [(code, *found[code]) for code in sorted(found, key=lambda code: (found[code][0], code))]
 
 
 class Problem(Exception):

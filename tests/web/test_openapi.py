@@ -4,7 +4,9 @@ not.
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +24,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+import web
+from store import errors
 from store.models import User
 from tests.web.scenario import ANA, BEN, Scenario
+from web import problems
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 BOUNDED = settings(
@@ -92,6 +97,30 @@ def test_every_operation_names_its_scope_its_errors_and_its_key(app: APIFlask) -
             keys = [item for item in operation["parameters"] if item["name"] == "Idempotency-Key"]
             assert len(keys) == (method == "post")
     assert len(ids) == len(set(ids))
+
+
+def codes_in_use() -> dict[str, int]:
+    """Code and status of every problem that this room names, from the calls that make it."""
+    found = {}
+    for path in Path(web.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "Problem" and len(call.args) > 1:
+                status, code, *_ = call.args
+                if isinstance(code, ast.Constant) and isinstance(status, ast.Constant):
+                    found[code.value] = status.value
+    return found
+
+
+def test_every_code_that_an_answer_can_carry_is_listed() -> None:
+    listed = {code: status for code, status, _ in problems.every_code()}
+    used = codes_in_use()
+    assert problems.SPECIFIC.keys() <= used.keys()
+    assert used.pop("form_expired") == 400  # of a page's form
+    assert used.items() <= listed.items()
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.StoreError) and kind not in problems.INTERNAL:
+            assert listed[kind.code] == kind.status
+    assert {"database_unusable", "database_busy", "vault_error"} <= listed.keys()
 
 
 def test_reference_page_needs_no_network(reviewer: FlaskClient) -> None:
