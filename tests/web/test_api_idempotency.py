@@ -30,6 +30,7 @@ def test_same_key_and_body_is_done_once(app: APIFlask, bearer: Bearer, scenario:
     second = app.test_client().post("/api/v1/requests", json=body(ANA), headers=headers)
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json == second.json
+    assert first.headers["Location"] == second.headers["Location"] == f"/api/v1/requests/{first.json['id']}"
     assert second.headers["Idempotency-Replayed"] == "true"
     assert count(scenario) == 1
 

@@ -73,6 +73,21 @@ def idempotent(view: View[P]) -> Guarded[P]:
     return once
 
 
+def located(address: str) -> Callable[[View[P]], Guarded[P]]:
+    """Say in `Location` where the new thing is, by the `id` of the answer: the first time and every time after."""
+
+    def decorate(view: View[P]) -> Guarded[P]:
+        @wraps(view)
+        def placed(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            response = make_response(view(*args, **kwargs))
+            response.headers["Location"] = address.format(id=response.get_json()["id"])
+            return response
+
+        return placed
+
+    return decorate
+
+
 def _answer_once(key: str, answer: Callable[[], ResponseReturnValue]) -> Response:
     place = {"key": key, "user_id": caller().user_id, "route": f"{request.method} {request.path}"[:200]}
     body = request.get_data(cache=True)

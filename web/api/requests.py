@@ -10,7 +10,7 @@ from store.models import Job, Request
 from store.states import STATES
 from web import exports, queries
 from web.api import api
-from web.api.guard import document, idempotent, requires
+from web.api.guard import document, idempotent, located, requires
 from web.api.inputs import ReasonIn, RequestFilter, RequestIn
 from web.api.outputs import (
     Decision,
@@ -32,10 +32,11 @@ from web.submission import fact_texts, limits
 
 @api.post("/requests")
 @requires("requests:write")
+@located("/api/v1/requests/{id}")
 @idempotent
 @api.input(RequestIn)
 @api.output(RequestOut, status_code=201)
-def submit_request(json_data: RequestIn) -> tuple[RequestOut, int, dict[str, str]]:
+def submit_request(json_data: RequestIn) -> tuple[RequestOut, int]:
     """Submit a request
 
     Facts to forget must be written in the memory, word for word. The legal clock starts now; a reviewer
@@ -50,7 +51,7 @@ def submit_request(json_data: RequestIn) -> tuple[RequestOut, int, dict[str, str
     )
     with transaction() as session:
         made = requests.submit(session, services().vault, submission, actor=caller().user_id, limits=limits())
-        return RequestOut.of(made), 201, {"Location": f"/api/v1/requests/{made.id}"}
+        return RequestOut.of(made), 201
 
 
 @api.get("/requests")
