@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from store import requests
 from store.clocks import days_left, now
 from store.models import Request
+from store.states import TERMINAL
 from web import queries
-from web.wording import DECIDED_STATES, iso
+from web.wording import iso
 
 COLUMNS = (
     "id",
@@ -65,7 +66,7 @@ def csv_response(rows: Iterable[tuple[str | int, ...]]) -> Response:
 
 
 def _row(request: Request, facts: int) -> tuple[str | int, ...]:
-    open_days = "" if request.state in DECIDED_STATES else days_left(request.due_at, now())
+    open_days = "" if request.state in TERMINAL else days_left(request.due_at, now())
     return (
         request.id,
         request.reference,

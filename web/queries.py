@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from store.clocks import now
 from store.models import AuditRun, Fact, Job, Report, Request, RequestFact, User
-from web.wording import DECIDED_STATES, WORKING_STATES
+from store.states import TERMINAL, UNDERWAY
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class FactCounts:
 def queue_counts(session: Session, submitted_by: str | None) -> QueueCounts:
     """Counts over all requests, or those of one submitter."""
     by_state = sa.select(Request.state, sa.func.count()).group_by(Request.state)
-    late = sa.select(sa.func.count()).where(Request.state.not_in(DECIDED_STATES), Request.due_at < now())
+    late = sa.select(sa.func.count()).where(Request.state.not_in(TERMINAL), Request.due_at < now())
     if submitted_by is not None:
         by_state = by_state.where(Request.submitted_by == submitted_by)
         late = late.where(Request.submitted_by == submitted_by)
@@ -48,7 +48,7 @@ def queue_counts(session: Session, submitted_by: str | None) -> QueueCounts:
     return QueueCounts(
         all=sum(counts.values()),
         decide=counts.get("received", 0),
-        working=sum(counts.get(state, 0) for state in WORKING_STATES),
+        working=sum(counts.get(state, 0) for state in UNDERWAY),
         attention=counts.get("failed", 0) + counts.get("residual", 0),
         overdue=session.scalar(late) or 0,
     )

@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 
 from store.clocks import days_left
 from store.models import Job, Request
+from store.states import TERMINAL
 
 SOON_DAYS = 7
-DECIDED_STATES = frozenset({"completed", "denied", "cancelled"})
-WORKING_STATES = frozenset({"approved", "applying", "auditing"})
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def fact_label(state: str, kind: str = "fact") -> Label:
 
 def due(request: Request, at: datetime | None = None) -> Due:
     """How the due date stands: overdue, soon, calm, or done once the request was answered."""
-    if request.state in DECIDED_STATES:
+    if request.state in TERMINAL:
         return _answered(request)
     left = days_left(request.due_at, at or datetime.now(UTC))
     if left < 0:

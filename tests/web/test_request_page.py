@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -131,6 +134,21 @@ def test_decision_on_an_outdated_page_changes_nothing(
     assert 'class="notice warn"' in page
     assert scenario.state(item.id) == "denied"
     assert wakes == []
+
+
+def test_forms_carry_the_version_except_those_that_destroy(
+    reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    residual, _ = scenario.completed(users["requester"], ANA, kind="censor", verdict="fail")
+    completed, _ = scenario.completed(users["requester"], BEN, kind="censor")
+    received = scenario.submit(users["requester"], replace(ANA, prompt="Ana Reyes speaks"), kind="censor")
+    carried = {}
+    for item in (received, residual, completed):
+        page = reviewer.get(f"/requests/{item.id}").text
+        for step, form in re.findall(rf'action="/requests/{item.id}/([\w-]+)"(.*?)</form>', page, re.DOTALL):
+            carried[step] = f'name="version" value="{item.row_version}"' in form
+    assert {step for step, version in carried.items() if not version} == {"destroy-answers", "destroy-texts"}
+    assert carried.keys() >= {"approve", "deny", "cancel", "retry", "accept"}
 
 
 def test_progress_shows_step_and_numbers(reviewer: FlaskClient, scenario: Scenario, users: Users) -> None:

@@ -15,6 +15,7 @@ from store.audits import RunEnd
 from store.models import Event, Job, Request
 from store.states import EVENTS, STATES
 from web import timeline, wording
+from web.pages.queue import VIEWS
 from workers.certificate import REFUSED
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +60,12 @@ def test_every_state_has_its_label_and_its_place() -> None:
         assert state in wording.STATES
         assert state in timeline.STANDING
         assert sum(step.current for step in timeline.steps_of(a_request(state))) == (state != "completed")
+
+
+def test_every_state_is_in_one_view_of_the_queue() -> None:
+    seen = [state for view in ("decide", "working", "attention", "closed") for state in VIEWS[view][1]]
+    assert sorted(seen) == sorted(STATES)
+    assert set(VIEWS["open"][1]) == set(STATES) - set(VIEWS["closed"][1])
 
 
 def kinds_written() -> set[str]:

@@ -6,15 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from store.texts import MAX_ALIASES
+
 Kind = Literal["forget", "censor"]
 Regulation = Literal["gdpr", "ccpa", "other"]
-RequestState = Literal[
-    "received", "approved", "denied", "cancelled", "applying", "auditing", "completed", "residual", "failed"
-]
 FactState = Literal["pending", "written", "forgotten", "failed"]
 MAX_TEXT = 4000
 MAX_FACTS = 1000
-MAX_ALIASES = 20
 
 
 def _storable(text: str) -> str:

@@ -1,8 +1,8 @@
 """What a person decides on a request: approve, deny, cancel, retry, accept. Each is one POST and one
 transaction.
 
-Each form carries the version of the request that its reader saw, so that nobody decides on what they have
-not seen.
+Each form that moves the request on carries the version that its reader saw, so that nobody decides on what they
+have not seen. The two that destroy do not: they are open at settled requests only, which no step moves any more.
 """
 
 from __future__ import annotations

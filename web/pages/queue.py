@@ -9,19 +9,18 @@ from flask.typing import ResponseReturnValue
 
 from store import ledger, requests
 from store.errors import InvalidInput, UnknownBank
-from store.states import STATES
+from store.states import STATES, TERMINAL, UNDERWAY
 from web import exports, queries
 from web.context import reading, services
 from web.identity import caller, page
 from web.pages import pages
-from web.wording import DECIDED_STATES
 
 VIEWS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "open": ("Open", tuple(state for state in STATES if state not in DECIDED_STATES)),
+    "open": ("Open", tuple(state for state in STATES if state not in TERMINAL)),
     "decide": ("Awaiting decision", ("received",)),
-    "working": ("In progress", ("approved", "applying", "auditing")),
+    "working": ("In progress", tuple(sorted(UNDERWAY))),
     "attention": ("Needs attention", ("failed", "residual")),
-    "closed": ("Closed", tuple(sorted(DECIDED_STATES))),
+    "closed": ("Closed", tuple(sorted(TERMINAL))),
     "all": ("All", ()),
 }
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from store import audits, jobs, rechecks, requests
 from store.errors import StoreError, TextsDestroyed
 from store.models import Job, Request
-from store.states import TERMINAL
+from store.states import TERMINAL, UNDERWAY
 from web import queries
 from web.context import reading, services
 from web.identity import caller, page, visible_request
@@ -20,7 +20,6 @@ from web.pages.forms import RecheckForm, RequestForm, blame, edit_rows, problems
 from web.steps import allowed_steps, approval_note, may_read_texts
 from web.submission import limits
 from web.timeline import entries_of, standing_of, steps_of
-from web.wording import WORKING_STATES
 
 HIDDEN_FACTS = "The text is shown only to reviewers and to who submitted the request."
 DESTROYED = "The texts of this request were destroyed."
@@ -124,7 +123,7 @@ def render_request(request_id: str, **refused: Any) -> str:
 def _progress(session: Session, item: Request) -> dict[str, Any]:
     job = newest_job(session, item.id)
     events = requests.events_of(session, item.id)
-    live = item.state in WORKING_STATES and job is not None
+    live = item.state in UNDERWAY and job is not None
     return {"job": job, "live": live, "steps": steps_of(item, events), "standing": standing_of(item, events)}
 
 
