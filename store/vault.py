@@ -50,6 +50,7 @@ class Vault:
         self._index = self._derive(master_key, b"unwrite/blind-index/v1")
         self._digest = self._derive(master_key, b"unwrite/digest/v1")
         self._blinding = self._derive(master_key, b"unwrite/blind-answers/v1")
+        self._bodies = self._derive(master_key, b"unwrite/request-bodies/v1")
 
     def __repr__(self) -> str:
         """Never show keys."""
@@ -83,6 +84,10 @@ class Vault:
     def blind_key(self, salt: bytes, row: str) -> bytes:
         """The key of the blind digests of one fact's answer: not stored anywhere, and gone with its random salt."""
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=row.encode()).derive(self._blinding)
+
+    def body_digest(self, body: bytes) -> str:
+        """A keyed fingerprint (hex) of what a program sent, by which the same body is recognised."""
+        return hmac.new(self._bodies, body, hashlib.sha256).hexdigest()
 
     def digest_key(self) -> bytes:
         """The key under which digests of a bank are computed."""

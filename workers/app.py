@@ -1,4 +1,4 @@
-"""The Celery application of the workers: three tasks and the beat that repeats two of them.
+"""The Celery application of the workers: four tasks and the beat that repeats three of them.
 
 Tasks carry a job's id or nothing at all, return nothing and never raise: what happened is in the database.
 """
@@ -17,6 +17,8 @@ from workers.runner import Runner
 SWEEP = "unwrite.sweep"
 RECHECK_TICK = "unwrite.recheck_tick"
 RECHECK_EVERY_S = 60.0
+PURGE = "unwrite.purge"
+PURGE_EVERY_S = 600.0
 
 log = structlog.get_logger()
 
@@ -33,6 +35,11 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
             "task": RECHECK_TICK,
             "schedule": RECHECK_EVERY_S,
             "options": {"queue": "default", "expires": RECHECK_EVERY_S},
+        },
+        "purge": {
+            "task": PURGE,
+            "schedule": PURGE_EVERY_S,
+            "options": {"queue": "default", "expires": PURGE_EVERY_S},
         },
     }
 
@@ -57,6 +64,10 @@ def worker_app(settings: Settings, runner: Runner) -> Celery:
     def recheck_tick() -> None:
         runner.enqueue_rechecks()
 
-    for name, work in ((RUN_JOB, run_job), (SWEEP, sweep), (RECHECK_TICK, recheck_tick)):
+    def purge() -> None:
+        runner.purge()
+
+    tasks = {RUN_JOB: run_job, SWEEP: sweep, RECHECK_TICK: recheck_tick, PURGE: purge}
+    for name, work in tasks.items():
         app.task(name=name)(work)
     return app

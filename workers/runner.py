@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from audit.errors import TranscriptTampered
 from larimar.errors import BankFull, FactTooLong
-from store import jobs, rechecks
+from store import idempotency, jobs, people, rechecks
 from store.database import Database
 from store.errors import LeaseLost, TextsDestroyed
 from store.models import Job
@@ -93,6 +93,16 @@ class Runner:
     def enqueue_rechecks(self) -> int:
         """Make jobs of the re-checks that are due; returns how many."""
         return self._announce("re-checks due", rechecks.enqueue_due)
+
+    def purge(self) -> None:
+        """Drop browser sessions that have expired and idempotency keys that were remembered long enough."""
+        now = datetime.now(UTC)
+        try:
+            with self._database.session() as session:
+                people.purge_sessions(session, now)
+                idempotency.purge(session, now)
+        except Exception as error:
+            log.error("purge postponed", error=type(error).__name__)
 
     def _announce(self, what: str, find: Callable[[Session, datetime], Sequence[Job]]) -> int:
         """Wake a worker for each job found, once the transaction is committed."""

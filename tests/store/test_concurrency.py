@@ -159,12 +159,12 @@ def test_an_address_is_registered_once(database: Database) -> None:
     assert race(database, create) == {"User": 1, EmailTaken.__name__: THREADS - 1}
 
 
-def test_a_post_is_done_once(database: Database) -> None:
+def test_a_post_is_done_once(database: Database, vault: Vault) -> None:
     place = {"key": "k", "user_id": "u", "route": "r"}
 
     def post(own: Database, number: int) -> object:
         with own.session() as session:
-            stored = idempotency.begin(session, **place, body=b"{}")
+            stored = idempotency.begin(session, vault, **place, body=b"{}")
             if stored is None:
                 events.append(session, "done", actor="me")
                 idempotency.complete(session, **place, status=201, body=b"x")

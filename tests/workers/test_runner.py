@@ -4,12 +4,16 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 import structlog
+import time_machine
 
-from store import clocks, jobs
+from store import clocks, idempotency, jobs, people
+from store.models import IdempotencyKey, UserSession
 from store.texts import FactText
 from tests.workers.conftest import Shop
 from tests.workers.fakes import FakeLarimar
+from workers.app import beat_schedule, worker_app
 from workers.lease import Lease
 
 CANARY = "Canary Quetzalcoatl"
@@ -82,3 +86,33 @@ def test_a_broken_database_does_not_stop_the_worker(shop: Shop) -> None:
     assert not runner.run("job_any")
     assert runner.sweep() == 0
     assert runner.enqueue_rechecks() == 0
+    with shop.database.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE idempotency_key")
+    runner.purge()
+
+
+def test_the_clock_ends_what_is_kept_for_a_while_only(shop: Shop) -> None:
+    place = {"key": "k", "user_id": "usr_a", "route": "POST /requests"}
+    with shop.database.session() as session:
+        user = people.create_user(session, "a@example.org", "A", "admin", "long enough password")
+        people.open_session(session, user)
+        idempotency.begin(session, shop.vault, **place, body=b"{}")
+        idempotency.complete(session, **place, status=200, body=b'{"reason": "not the person"}')
+    app = worker_app(shop.settings, shop.runner())
+    ticks = {entry["task"] for entry in beat_schedule(shop.settings).values()}
+    assert ticks <= set(app.tasks)
+
+    def kept() -> int:
+        with shop.database.session(read_only=True) as session:
+            return sum(
+                session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+                for table in (UserSession, IdempotencyKey)
+            )
+
+    for tick in ticks:
+        app.tasks[tick]()
+    assert kept() == 2
+    with time_machine.travel(clocks.now() + timedelta(days=2)):
+        for tick in ticks:
+            app.tasks[tick]()
+    assert kept() == 0

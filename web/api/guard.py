@@ -16,7 +16,7 @@ from flask import Response, g, make_response, request
 from flask.typing import ResponseReturnValue
 
 from store import idempotency
-from web.context import transaction
+from web.context import services, transaction
 from web.identity import caller, token_caller
 from web.problems import Problem
 
@@ -92,7 +92,7 @@ def _answer_once(key: str, answer: Callable[[], ResponseReturnValue]) -> Respons
     place = {"key": key, "user_id": caller().user_id, "route": f"{request.method} {request.path}"[:200]}
     body = request.get_data(cache=True)
     with transaction() as session:
-        stored = idempotency.begin(session, **place, body=body)
+        stored = idempotency.begin(session, services().vault, **place, body=body)
         if stored is not None:
             again = Response(stored.body, stored.status, mimetype="application/json")
             again.headers["Idempotency-Replayed"] = "true"
