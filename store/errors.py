@@ -165,6 +165,13 @@ class IllegalTransition(StoreError):
         self.event = event
 
 
+class AlreadyApplied(StoreError):
+    """A request that changed the memory cannot be withdrawn any more."""
+
+    code = "already_applied"
+    status = 409
+
+
 class StaleVersion(StoreError):
     """Somebody else changed the request since it was read."""
 

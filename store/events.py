@@ -36,6 +36,12 @@ def waiting(
     return log.Waiting(kind, actor, request_id, values)
 
 
+def happened(session: Session, request_id: str, kind: str) -> bool:
+    """Whether an earlier transaction recorded an event of this kind for the request."""
+    query = sa.select(Event.seq).where(Event.request_id == request_id, Event.kind == kind)
+    return session.scalars(query.limit(1)).first() is not None
+
+
 def list_events(
     session: Session, *, request_id: str | None = None, after: int = 0, limit: int = 100
 ) -> list[Event]:

@@ -129,7 +129,9 @@ def cancel(
     reason: str | None = None,
     expected_version: int | None = None,
 ) -> Request:
-    """Withdraw a request before work on it has begun; its queued job ends."""
+    """Withdraw a request before work on it has begun; its queued job ends. `AlreadyApplied` once it changed the
+    memory: an audit that is sent to work again does not undo that.
+    """
     jobs.lock_of_request(session, request_id)
     request = states.transition(
         session, request_id, "cancel", actor=actor, reason=reason, expected_version=expected_version

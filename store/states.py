@@ -17,7 +17,14 @@ from sqlalchemy.orm import Session
 
 from store import clocks, events
 from store.database import changed
-from store.errors import IllegalTransition, InvalidInput, ReasonRequired, StaleVersion, UnknownRequest
+from store.errors import (
+    AlreadyApplied,
+    IllegalTransition,
+    InvalidInput,
+    ReasonRequired,
+    StaleVersion,
+    UnknownRequest,
+)
 from store.models import Request
 
 STATES = (
@@ -71,14 +78,19 @@ def transition(
 ) -> Request:
     """Move a request by compare-and-set on state and row version, and append the event, in this transaction.
 
-    `UnknownRequest`, `IllegalTransition`, `StaleVersion` (somebody was faster, or `expected_version` is not
-    the row's), `ReasonRequired` (deny and accept).
+    `UnknownRequest`, `IllegalTransition`, `AlreadyApplied` (cancel), `StaleVersion` (somebody was faster, or
+    `expected_version` is not the row's), `ReasonRequired` (deny and accept).
     """
     reason = _clean_reason(event, reason)
     row = _read(session, request_id)
     if expected_version is not None and row.row_version != expected_version:
         raise StaleVersion("The request was changed since you opened it. Look at it again.")
     before, target = row.state, _target(row.state, event)
+    if event == "cancel" and was_applied(session, request_id):
+        raise AlreadyApplied(
+            "This request has changed the memory, which cannot be undone. Let the audit run, or stop it and accept "
+            "with a reason."
+        )
     update = (
         sa.update(Request)
         .where(Request.id == request_id, Request.state == before, Request.row_version == row.row_version)
@@ -92,9 +104,17 @@ def transition(
     return _read(session, request_id)
 
 
-def allowed_events(state: str) -> list[str]:
-    """The events that a request in this state allows."""
-    return [event for event in EVENTS if (state, event) in TRANSITIONS]
+def was_applied(session: Session, request_id: str) -> bool:
+    """Whether the request ever changed the memory, in whatever state it is now."""
+    return events.happened(session, request_id, "request.applied")
+
+
+def allowed_events(session: Session, request: Request) -> list[str]:
+    """The events that the request allows now."""
+    allowed = [event for event in EVENTS if (request.state, event) in TRANSITIONS]
+    if "cancel" in allowed and was_applied(session, request.id):
+        allowed.remove("cancel")
+    return allowed
 
 
 def _target(state: str, event: str) -> str:

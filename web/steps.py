@@ -4,6 +4,8 @@ control; and whether its texts are shown to them.
 
 from __future__ import annotations
 
+from sqlalchemy.orm import Session
+
 from store.models import Request
 from store.states import allowed_events
 from web.identity import Caller
@@ -18,9 +20,9 @@ HUMAN_STEPS = {
 }
 
 
-def allowed_steps(request: Request, caller: Caller, allow_self_approval: bool) -> list[str]:
+def allowed_steps(session: Session, request: Request, caller: Caller, allow_self_approval: bool) -> list[str]:
     """The steps by name, in the order in which pages show them."""
-    possible = set(allowed_events(request.state))
+    possible = set(allowed_events(session, request))
     steps = [step for step, scope in HUMAN_STEPS.items() if step in possible and caller.can(scope)]
     if is_own(request, caller) and not allow_self_approval and "approve" in steps:
         steps.remove("approve")

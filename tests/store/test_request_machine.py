@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from store import clocks, jobs, requests, states
 from store.database import Database
-from store.errors import IllegalTransition, LeaseLost
+from store.errors import AlreadyApplied, IllegalTransition, LeaseLost
 from store.vault import Vault
 from tests.store.scenes import CLEO, submitted
 
@@ -48,6 +48,7 @@ class RequestMachine(RuleBasedStateMachine):
         self.clock = time_machine.travel(datetime(2026, 11, 23, tzinfo=UTC), tick=False)
         self.traveller = self.clock.start()
         self.state = "received"
+        self.applied = False
         self.job: str | None = None
         self.job_state = ""
         self.holder: str | None = None
@@ -63,10 +64,12 @@ class RequestMachine(RuleBasedStateMachine):
     @rule(event=st.sampled_from(["approve", "deny", "cancel", "stop_audit", "retry", "accept"]))
     def decide(self, event: str) -> None:
         target = states.TRANSITIONS.get((self.state, event))
+        if event == "cancel" and self.applied:
+            target = None
         try:
             with self.database.session() as session:
                 job = self._decide(session, event)
-        except IllegalTransition:
+        except (IllegalTransition, AlreadyApplied):
             assert target is None
             return
         assert target is not None
@@ -130,6 +133,7 @@ class RequestMachine(RuleBasedStateMachine):
             with self.database.session() as session:
                 jobs.hold(session, self.job, worker)
                 self.state = states.transition(session, self.request_id, event, actor=worker).state
+                self.applied = self.applied or event == "applied"
                 if event == verdict:
                     jobs.finish(session, self.job, worker)
                     self.job_state = "done"

@@ -9,7 +9,14 @@ import sqlalchemy as sa
 
 from store import clocks, ledger, requests, states
 from store.database import Database
-from store.errors import IllegalTransition, InvalidInput, ReasonRequired, StaleVersion, UnknownRequest
+from store.errors import (
+    AlreadyApplied,
+    IllegalTransition,
+    InvalidInput,
+    ReasonRequired,
+    StaleVersion,
+    UnknownRequest,
+)
 from store.models import Request
 
 LEGAL = {
@@ -71,13 +78,26 @@ def test_every_pair(database: Database, state: str, event: str) -> None:
             states.transition(session, request_id, event, actor="me", reason="why")
     with database.session(read_only=True) as session:
         row = requests.get(session, request_id)
+        assert states.allowed_events(session, row) == [e for e in states.EVENTS if e in LEGAL[row.state]]
         kinds = [(e.kind, e.actor, e.body) for e in requests.events_of(session, request_id)]
-        assert states.allowed_events(state) == [e for e in states.EVENTS if e in LEGAL[state]]
     assert row.state == (target or state)
     assert row.row_version == (8 if target else 7)
     assert kinds == ([(f"request.{event}", "me", {"from": state, "to": target})] if target else [])
     assert (row.completed_at is not None) == (target in states.TERMINAL)
     assert (row.decided_by == "me") == (target is not None and event in {"approve", "deny", "accept"})
+
+
+def test_what_was_applied_is_never_cancelled(database: Database) -> None:
+    request_id = in_state(database, "applying")
+    for event in ("applied", "audited_leaking", "retry"):
+        with database.session() as session:
+            row = states.transition(session, request_id, event, actor="me")
+    with database.session() as session:
+        assert row.state == "approved"
+        assert "cancel" not in states.allowed_events(session, row)
+        with pytest.raises(AlreadyApplied):
+            states.transition(session, request_id, "cancel", actor="me")
+        assert requests.get(session, request_id).state == "approved"
 
 
 def test_an_unknown_event_is_illegal_and_an_unknown_request_unknown(database: Database) -> None:

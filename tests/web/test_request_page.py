@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from apiflask import APIFlask
 from flask.testing import FlaskClient
 
 from store import jobs, rechecks, requests, retention, states
@@ -13,6 +15,7 @@ from store.models import User
 from tests.web.scenario import ANA, BEN, WORKER, Scenario
 
 Users = dict[str, User]
+Bearer = Callable[..., dict[str, str]]
 
 
 def press(client: FlaskClient, request_id: str, step: str, **data: str) -> str:
@@ -108,6 +111,21 @@ def test_residual_leak_is_repaired_again_or_accepted_with_a_reason(
     assert scenario.state(item.id) == "completed"
     assert "leak accepted" in page
     assert "found no leak" not in page
+
+
+def test_what_changed_the_memory_is_not_cancelled_on_its_way_through_another_audit(
+    app: APIFlask, reviewer: FlaskClient, bearer: Bearer, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, verdict="fail", kind="censor")
+    page = press(reviewer, item.id, "retry")
+    assert scenario.state(item.id) == "approved"
+    assert f"/requests/{item.id}/cancel" not in page
+    assert "cannot be undone" in press(reviewer, item.id, "cancel")
+    place, headers = f"/api/v1/requests/{item.id}", bearer("requester")
+    assert app.test_client().get(place, headers=headers).json["allowed"] == []
+    answer = app.test_client().post(f"{place}/cancel", headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (409, "already_applied")
+    assert scenario.state(item.id) == "approved"
 
 
 def test_failed_request_is_tried_again(

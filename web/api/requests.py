@@ -140,7 +140,7 @@ def deny_request(request_id: str, json_data: ReasonIn) -> Decision:
 @idempotent
 @api.output(Decision)
 def cancel_request(request_id: str) -> Decision:
-    """Cancel a request on which work has not begun"""
+    """Cancel a request that has changed nothing in the memory yet"""
     with transaction() as session:
         visible_request(session, request_id)
         return _decided(requests.cancel(session, request_id, actor=caller().user_id))
@@ -225,7 +225,7 @@ def _detail(session: Session, request: Request) -> RequestOut:
         fact_count=queries.facts_per_request(session, [request.id]).get(request.id, 0),
         job=JobOut.of(all_jobs[-1]) if all_jobs else None,
         reports=[ReportRef.of(report) for report in audits.reports_of(session, request.id)],
-        allowed=allowed_steps(request, caller(), services().settings.allow_self_approval),
+        allowed=allowed_steps(session, request, caller(), services().settings.allow_self_approval),
     )
 
 

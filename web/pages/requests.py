@@ -92,7 +92,9 @@ def render_request(request_id: str, **refused: Any) -> str:
             session, [item.submitted_by, item.decided_by, *(event.actor for event in events)]
         )
         scheduled = rechecks.list_rechecks(session, request_id=item.id, active=True)
+        self_approval = services().settings.allow_self_approval
         context = _progress(session, item) | {
+            "steps_allowed": allowed_steps(session, item, who, self_approval),
             "facts": facts,
             "facts_hidden": hidden,
             "fact_count": queries.facts_per_request(session, [item.id]).get(item.id, 0),
@@ -101,7 +103,6 @@ def render_request(request_id: str, **refused: Any) -> str:
             "reports": audits.reports_of(session, item.id),
             "recheck": scheduled[0] if scheduled else None,
         }
-    self_approval = services().settings.allow_self_approval
     audited = item.state in {"completed", "residual"} and hidden != DESTROYED
     may_recheck = audited and who.can("requests:write")
     return render_template(
@@ -112,7 +113,6 @@ def render_request(request_id: str, **refused: Any) -> str:
         may_blind=item.state == "completed"
         and who.can("requests:decide")
         and any(fact.text.answer for fact in context["facts"]),
-        steps_allowed=allowed_steps(item, who, self_approval),
         approval_note=approval_note(item, who, self_approval),
         recheck_form=RecheckForm(formdata=None) if may_recheck else None,
         **context,
