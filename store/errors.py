@@ -83,6 +83,13 @@ class FactNotWritten(PositionsError):
     sentence = "Only a fact that is written in the memory can be forgotten; not written are"
 
 
+class FactGone(FactNotWritten):
+    """A fact left the memory after its request was submitted, because of another request."""
+
+    code = "fact_gone"
+    sentence = "Deny or cancel this request: the memory no longer holds its facts"
+
+
 class DuplicateFact(PositionsError):
     """A fact is in the bank already, waits to be written, or is listed twice."""
 

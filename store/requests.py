@@ -18,6 +18,7 @@ from store.database import changed, erases
 from store.errors import (
     AlreadyUnderway,
     DuplicateFact,
+    FactGone,
     FactNotWritten,
     InvalidInput,
     SamePerson,
@@ -97,8 +98,7 @@ def approve(
 ) -> Job:
     """Approve and queue the job, in one transaction; wake a worker after the commit.
 
-    `SamePerson` unless `allow_submitter`; `FactNotWritten` or `AlreadyUnderway` if another request was
-    faster.
+    `SamePerson` unless `allow_submitter`; `FactGone` or `AlreadyUnderway` if another request was faster.
     """
     request = get(session, request_id)
     if request.submitted_by == actor and not allow_submitter:
@@ -129,8 +129,9 @@ def cancel(
     reason: str | None = None,
     expected_version: int | None = None,
 ) -> Request:
-    """Withdraw a request before work on it has begun; its queued job ends. `AlreadyApplied` once it changed the
-    memory: an audit that is sent to work again does not undo that.
+    """Withdraw a request before work on it has begun, or after it failed; its queued job ends.
+
+    `AlreadyApplied` once it changed the memory: an audit that is sent to work again does not undo that.
     """
     jobs.lock_of_request(session, request_id)
     request = states.transition(
@@ -149,9 +150,16 @@ def retry(
     expected_version: int | None = None,
     max_attempts: int = 3,
 ) -> Job:
-    """Try a failed or residual request again: approved, with a new job."""
+    """Try a failed or residual request again: approved, with a new job.
+
+    `FactGone` or `AlreadyUnderway` if it was never applied and another request was faster meanwhile.
+    """
+    ledger.lock(session, get(session, request_id).bank_id)
     request = states.transition(session, request_id, "retry", actor=actor, expected_version=expected_version)
-    return _queue(session, request, fact_rows(session, request_id), max_attempts)
+    rows = fact_rows(session, request_id)
+    if not states.was_applied(session, request_id):
+        _refuse_overlap(session, request, rows)
+    return _queue(session, request, rows, max_attempts)
 
 
 def accept(
@@ -342,14 +350,14 @@ def _refuse_overlap(session: Session, request: Request, rows: Sequence[models.Re
     wanted = "written" if request.kind == "forget" else "pending"
     lost = [row.position for row in rows if row.fact_id is None or named[row.fact_id].state != wanted]
     if lost:
-        raise FactNotWritten(lost)
+        raise FactGone(lost)
     indices = [fact.blind_index for fact in named.values() if fact.blind_index is not None]
     busy = _overlapping(session, request, indices, sorted(states.UNDERWAY))
     if busy is not None or (
         request.kind == "censor" and _written(session, request.bank_id, indices, kind="tombstone")
     ):
         raise AlreadyUnderway(
-            "Another approved request covers one of the same facts. Deny this one as a duplicate."
+            "Another approved request covers one of the same facts. Deny or cancel this one as a duplicate."
         )
 
 

@@ -57,6 +57,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("auditing", "stop_audit"): "residual",  # applied and not undone: a person decides what follows
         ("auditing", "give_up"): "failed",
         ("failed", "retry"): "approved",
+        ("failed", "cancel"): "cancelled",
         ("residual", "retry"): "approved",
         ("residual", "accept"): "completed",
     }

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from store import facts, jobs, requests
+from store import facts, jobs, requests, retention
 from store.database import Database
 from store.errors import (
     AlreadyUnderway,
     AnswerRequired,
     DuplicateFact,
+    FactGone,
     FactNotWritten,
     IllegalTransition,
     InvalidInput,
@@ -151,7 +152,7 @@ def test_a_second_request_for_the_same_fact_is_a_pointer_and_cannot_be_approved_
         requests.approve(session, second.id, actor="reviewer")
     with database.session() as session:
         commit(session, vault, {}, [fact_id])
-    with pytest.raises(FactNotWritten), database.session() as session:
+    with pytest.raises(FactGone, match="Deny or cancel"), database.session() as session:
         requests.approve(session, second.id, actor="reviewer")
     with database.session(read_only=True) as session:
         assert requests.get(session, second.id).state == "received"
@@ -224,6 +225,43 @@ def test_a_retry_queues_a_new_job_for_the_same_facts(
         assert requests.get(session, job.request_id).state == "approved"
     assert again.id != job.id
     assert again.fact_ids == job.fact_ids
+
+
+@pytest.mark.parametrize("kind", ["forget", "censor"])
+def test_a_failed_request_whose_twin_was_faster_is_not_retried_but_closed(
+    database: Database, vault: Vault, kind: str
+) -> None:
+    if kind == "forget":
+        written(database, vault, ANA)
+    first = approved(database, vault, ANA, kind=kind).request_id
+    assert first is not None
+    moved(database, first, "start", "give_up")
+    twin = approved(database, vault, ANA, kind=kind)
+    assert twin.request_id is not None
+    with pytest.raises(AlreadyUnderway, match="cancel"), database.session() as session:
+        requests.retry(session, first, actor="reviewer")
+    with database.session() as session:
+        add = {} if kind == "forget" else {fact_id: b"tombstone" for fact_id in twin.fact_ids}
+        commit(session, vault, add, twin.fact_ids if kind == "forget" else ())
+    moved(database, twin.request_id, "start", "applied", "audited_clean")
+    refusal = FactGone if kind == "forget" else AlreadyUnderway
+    with pytest.raises(refusal, match="cancel"), database.session() as session:
+        requests.retry(session, first, actor="reviewer")
+    with database.session() as session:
+        assert requests.get(session, first).state == "failed"
+        assert requests.cancel(session, first, actor="reviewer").state == "cancelled"
+        retention.destroy_texts(session, first, actor="admin")
+
+
+def test_a_failed_audit_is_retried_although_its_facts_are_gone(database: Database, vault: Vault) -> None:
+    written(database, vault, ANA)
+    job = approved(database, vault, ANA)
+    assert job.request_id is not None
+    with database.session() as session:
+        commit(session, vault, {}, job.fact_ids)
+    moved(database, job.request_id, "start", "applied", "give_up")
+    with database.session() as session:
+        assert requests.retry(session, job.request_id, actor="reviewer").fact_ids == job.fact_ids
 
 
 def test_after_a_forget_the_request_still_knows_its_texts(database: Database, vault: Vault) -> None:

@@ -29,7 +29,7 @@ LEGAL = {
         "stop_audit": "residual",
         "give_up": "failed",
     },
-    "failed": {"retry": "approved"},
+    "failed": {"retry": "approved", "cancel": "cancelled"},
     "residual": {"retry": "approved", "accept": "completed"},
     "completed": {},
     "denied": {},
