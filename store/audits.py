@@ -66,9 +66,13 @@ def end_run(session: Session, run_id: str, state: RunEnd, *, actor: str) -> None
 
 def end_runs_of_job(session: Session, job_id: str, state: RunEnd, *, actor: str) -> None:
     """End what a job was auditing (see `end_run`)."""
-    query = sa.select(AuditRun.id).where(AuditRun.job_id == job_id, AuditRun.state == "running")
-    for run_id in session.scalars(query).all():
-        end_run(session, run_id, state, actor=actor)
+    _end_runs(session, AuditRun.job_id == job_id, state, actor)
+
+
+def end_runs_of_request(session: Session, request_id: str, state: RunEnd, *, actor: str) -> None:
+    """End what a request's jobs were auditing, whichever of them failed meanwhile; its re-checks go on."""
+    mine = sa.and_(AuditRun.request_id == request_id, AuditRun.recheck_id.is_(None))
+    _end_runs(session, mine, state, actor)
 
 
 def get_run(session: Session, run_id: str) -> AuditRun:
@@ -215,6 +219,12 @@ def reports_of(session: Session, request_id: str) -> list[Report]:
     """All reports of a request, newest first."""
     query = sa.select(Report).where(Report.request_id == request_id)
     return list(session.scalars(query.order_by(Report.created_at.desc(), Report.id)))
+
+
+def _end_runs(session: Session, which: sa.ColumnElement[bool], state: RunEnd, actor: str) -> None:
+    query = sa.select(AuditRun.id).where(which, AuditRun.state == "running")
+    for run_id in session.scalars(query).all():
+        end_run(session, run_id, state, actor=actor)
 
 
 _COLUMNS = {"audit_phase": "transcript_ciphertext", "report": "html_ciphertext"}

@@ -202,9 +202,12 @@ def lock_of_request(session: Session, request_id: str) -> None:
 def cancel_of_request(session: Session, request_id: str, *, actor: str) -> int:
     """End the unfinished jobs that apply or audit a request (not its re-checks); returns how many.
 
-    A worker that holds one loses it at its next batch of samples.
+    A worker that holds one loses it at its next batch of samples. An audit that a failed job left for the next one
+    ends as well: there will be none.
     """
-    return _cancel(session, sa.and_(Job.request_id == request_id, Job.recheck_id.is_(None)), actor)
+    ended = _cancel(session, sa.and_(Job.request_id == request_id, Job.recheck_id.is_(None)), actor)
+    audits.end_runs_of_request(session, request_id, "stopped", actor=actor)
+    return ended
 
 
 def cancel_of_recheck(session: Session, recheck_id: str, *, actor: str) -> int:

@@ -14,7 +14,7 @@ from store.errors import AnswerStandsElsewhere, IllegalTransition, RequestBusy, 
 from store.models import AuditRun, Job, RequestFact, SubjectKey
 from store.texts import FactText
 from store.vault import Vault
-from tests.store.scenes import ANA, BEN, CLEO, completed, entry_of, submitted, written
+from tests.store.scenes import ANA, BEN, CLEO, approved, completed, entry_of, moved, submitted, written
 
 
 def audited(database: Database, vault: Vault, job: Job) -> str:
@@ -90,6 +90,26 @@ def test_open_rechecked_and_running_requests_keep_their_texts(database: Database
         audits.start_run(session, vault, request_id=job.request_id, job_id=job.id)
     with pytest.raises(RequestBusy, match="audit"):
         destroy(database, job.request_id)
+
+
+@pytest.mark.parametrize("retried", [True, False])
+def test_an_audit_that_a_failed_job_left_ends_with_its_request(
+    database: Database, vault: Vault, retried: bool
+) -> None:
+    job = approved(database, vault, CLEO, kind="censor")
+    assert job.request_id is not None
+    moved(database, job.request_id, "start")
+    with database.session() as session:
+        assert jobs.claim(session, job.id, "worker", 60)
+        audits.start_run(session, vault, request_id=job.request_id, job_id=job.id)
+        jobs.fail(session, job.id, "worker", "DigestMismatch", retry=False)
+    with database.session() as session:
+        if retried:
+            requests.retry(session, job.request_id, actor="reviewer")
+        requests.cancel(session, job.request_id, actor="requester")
+    destroy(database, job.request_id)
+    with database.session(read_only=True) as session:
+        assert [run.state for run in audits.runs_of(session, job.request_id)] == ["stopped"]
 
 
 def blind_stand_in(key: bytes, fact_id: str, text: FactText) -> bytes | None:
