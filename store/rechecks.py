@@ -119,12 +119,20 @@ def under_way(session: Session, recheck_ids: Iterable[str]) -> set[str]:
 
 
 def list_rechecks(
-    session: Session, *, request_id: str | None = None, active: bool | None = None, limit: int = 200
+    session: Session,
+    *,
+    request_id: str | None = None,
+    submitted_by: str | None = None,
+    active: bool | None = None,
+    limit: int = 200,
 ) -> list[Recheck]:
-    """Re-checks, the next to run first."""
-    query = sa.select(Recheck).order_by(Recheck.next_at, Recheck.id).limit(limit)
+    """Re-checks (of one submitter's requests), the active ones first and the next to run on top."""
+    query = sa.select(Recheck).order_by(Recheck.active.desc(), Recheck.next_at, Recheck.id).limit(limit)
     if request_id is not None:
         query = query.where(Recheck.request_id == request_id)
+    if submitted_by is not None:
+        owned = Request.submitted_by == submitted_by
+        query = query.join(Request, Request.id == Recheck.request_id).where(owned)
     if active is not None:
         query = query.where(Recheck.active.is_(active))
     return list(session.scalars(query))

@@ -139,12 +139,8 @@ def visible_recheck(session: Session, recheck_id: str) -> Recheck:
 
 
 def visible_rechecks(session: Session) -> list[Recheck]:
-    """All re-checks that this caller may see: the active ones first, the next to run on top."""
-    found = rechecks.list_rechecks(session)
-    mine = caller().only_own
-    if mine is not None:
-        found = [row for row in found if requests.get(session, row.request_id).submitted_by == mine]
-    return sorted(found, key=lambda row: not row.active)
+    """The re-checks that this caller may see: the active ones first, the next to run on top."""
+    return rechecks.list_rechecks(session, submitted_by=caller().only_own)
 
 
 def visible_request(session: Session, request_id: str) -> Request:

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from store import clocks, jobs, rechecks
+from store import clocks, jobs, rechecks, requests
 from store.database import Database
 from store.errors import IllegalTransition, InvalidInput, UnknownRecheck
 from store.models import Job, Recheck
+from store.requests import Submission
 from store.vault import Vault
-from tests.store.scenes import ANA, CLEO, completed, submitted, written
+from tests.store.scenes import ANA, CLEO, completed, moved, submitted, written
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -74,6 +75,26 @@ def test_a_cancelled_recheck_never_comes_again(
         assert len(rechecks.list_rechecks(session, request_id=recheck.request_id)) == 1
     clock.shift(timedelta(days=70))
     assert tick(database) == []
+
+
+def test_cancelled_and_foreign_rechecks_do_not_crowd_out_active_ones(
+    database: Database, recheck: Recheck, vault: Vault
+) -> None:
+    with database.session() as session:
+        for _ in range(3):
+            sooner = rechecks.schedule(session, recheck.request_id, 1, "auditor")
+            rechecks.cancel(session, sooner.id, actor="auditor")
+        listed = [row.id for row in rechecks.list_rechecks(session, limit=2)]
+        assert listed == [recheck.id, min(row.id for row in rechecks.list_rechecks(session, active=False))]
+    with database.session() as session:
+        submission = Submission("censor", [CLEO])
+        theirs = requests.submit(session, vault, submission, actor="somebody else")
+    moved(database, theirs.id, "approve", "start", "applied", "audited_clean")
+    with database.session() as session:
+        other = rechecks.schedule(session, theirs.id, 1, "auditor")
+        mine = rechecks.list_rechecks(session, submitted_by="requester", limit=1)
+        assert [row.id for row in mine] == [recheck.id]
+        assert [row.id for row in rechecks.list_rechecks(session, submitted_by="somebody else")] == [other.id]
 
 
 def test_now_is_possible_and_once(database: Database, recheck: Recheck) -> None:
