@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -63,10 +62,10 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         at, row_id = raw.split("|", 1)
         moment = datetime.fromisoformat(at)
-    except (ValueError, binascii.Error):
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
+        return moment.astimezone(UTC), row_id
+    except (ValueError, OverflowError):  # OverflowError: the first or last day, in another time zone
         raise InvalidInput(
             "This page cursor cannot be read. Start from the first page.", field="cursor"
         ) from None
-    if moment.tzinfo is None:
-        raise InvalidInput("This page cursor cannot be read. Start from the first page.", field="cursor")
-    return moment, row_id
