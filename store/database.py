@@ -23,7 +23,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from store import log
-from store.errors import DatabaseBusy, DatabaseUnusable, DiskFull, StoreError
+from store.errors import DatabaseBusy, DatabaseUnusable, DiskFull, InvalidInput, StoreError
 
 BUSY_TIMEOUT_S = 30.0
 _SCRUB_WAIT_MS = 2000
@@ -242,6 +242,8 @@ def _translate(error: BaseException | None) -> StoreError | None:
         return DatabaseUnusable(
             "The database has no Unwrite tables yet, or old ones: run the migrations first."
         )
+    if "cannot contain NUL" in said:
+        return InvalidInput("There is a NUL character in what you sent. Remove it.")
     if "database is locked" in said or type(error).__name__ == "DeadlockDetected":
         return DatabaseBusy("Another process held the database for too long. Try again.")
     if type(error).__name__ in {"OperationalError", "ConnectionTimeout"} and "connection" in said:
