@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from sqlalchemy.orm import Session
@@ -92,7 +93,8 @@ class Runner:
 
     def enqueue_rechecks(self) -> int:
         """Make jobs of the re-checks that are due; returns how many."""
-        return self._announce("re-checks due", rechecks.enqueue_due)
+        attempts = self._settings.max_attempts
+        return self._announce("re-checks due", partial(rechecks.enqueue_due, max_attempts=attempts))
 
     def purge(self) -> None:
         """Drop browser sessions that have expired and idempotency keys that were remembered long enough."""

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 import structlog
 import time_machine
 
-from store import clocks, idempotency, jobs, people
+from store import clocks, idempotency, jobs, people, rechecks
 from store.models import IdempotencyKey, UserSession
 from store.texts import FactText
 from tests.workers.conftest import Shop
@@ -89,6 +89,21 @@ def test_a_broken_database_does_not_stop_the_worker(shop: Shop) -> None:
     with shop.database.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE idempotency_key")
     runner.purge()
+
+
+def test_a_scheduled_recheck_has_as_many_attempts_as_the_operator_says(
+    shop: Shop, written: Callable[[int], list[FactText]]
+) -> None:
+    request_id = shop.submit("forget", written(3)[:1])
+    runner = shop.runner()
+    assert runner.run(shop.approve(request_id).id)
+    with shop.database.session() as session:
+        rechecks.schedule(session, request_id, 1, "usr_two")
+    shop.settings = shop.settings.model_copy(update={"max_attempts": 7})
+    with time_machine.travel(clocks.now() + timedelta(days=2)):
+        assert shop.runner().enqueue_rechecks() == 1
+    with shop.database.session(read_only=True) as session:
+        assert jobs.of_request(session, request_id)[-1].max_attempts == 7
 
 
 def test_the_clock_ends_what_is_kept_for_a_while_only(shop: Shop) -> None:
