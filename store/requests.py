@@ -379,5 +379,5 @@ def _queue(session: Session, request: Request, rows: Sequence[models.RequestFact
 def _drop_tombstones(session: Session, request_id: str) -> None:
     """A censor that will not happen needs no tombstones."""
     pending = sa.update(Fact).where(Fact.request_id == request_id, Fact.state == "pending")
-    changed(session, pending.values(state="failed", ciphertext=None, blind_index=None))
-    erases(session)
+    if changed(session, pending.values(state="failed", ciphertext=None, blind_index=None)):
+        erases(session)

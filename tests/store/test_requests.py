@@ -190,6 +190,19 @@ def test_a_censor_that_will_not_happen_leaves_no_tombstones(
     assert (row.state, row.ciphertext, row.blind_index) == ("failed", None, None)
 
 
+@pytest.mark.parametrize(("kind", "scrubs"), [("forget", 0), ("censor", 1)])
+def test_the_file_is_rebuilt_only_when_a_refusal_erased_something(
+    sqlite_database: Database, vault: Vault, monkeypatch: pytest.MonkeyPatch, kind: str, scrubs: int
+) -> None:
+    database, done = sqlite_database, []
+    written(database, vault, ANA)
+    request = submitted(database, vault, ANA, kind=kind)
+    monkeypatch.setattr(database, "scrub", lambda: done.append("scrub"))
+    with database.session() as session:
+        requests.deny(session, request.id, actor="reviewer", reason="not the person")
+    assert len(done) == scrubs
+
+
 def test_denying_and_accepting_need_reasons(database: Database, vault: Vault) -> None:
     request = submitted(database, vault, CLEO, kind="censor")
     with pytest.raises(ReasonRequired), database.session() as session:
