@@ -1,9 +1,9 @@
 """The legal clocks: until when a request must be answered.
 
 GDPR Art. 12(3) with Regulation 1182/71: one calendar month from receipt; no such date in the next month means
-its last day; a weekend or public holiday moves it to the next working day. CCPA regulations section 7021: 45
-calendar days from receipt, whatever verification takes. A period ends with the last second of its last day
-(UTC).
+its last day; a weekend or a public holiday (those that the operator lists) moves it to the next working day.
+CCPA regulations section 7021: 45 calendar days from receipt, whatever verification takes. A period ends with the
+last second of its last day (UTC).
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ its job.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, get_args
 
 import sqlalchemy as sa
@@ -59,6 +59,7 @@ def submit(
     *,
     actor: str,
     limits: Limits = _DEFAULT_LIMITS,
+    holidays: Collection[date] = (),
     received_at: datetime | None = None,
 ) -> Request:
     """Take a request in: encrypted facts, legal clock, event, state `received`.
@@ -75,7 +76,8 @@ def submit(
     if again := facts.repeated(indices):
         raise DuplicateFact(again)
     written = _written(session, bank.id, indices, kind="fact" if submission.kind == "forget" else "tombstone")
-    request = _insert(session, submission, bank.id, actor, received_at or clocks.now())
+    received = received_at or clocks.now()
+    request = _insert(session, submission, bank.id, actor, received, holidays)
     if submission.kind == "forget":
         _name_facts(session, vault, request, texts, indices, written)
     else:
@@ -246,7 +248,12 @@ def _written(session: Session, bank_id: str, indices: Sequence[str], *, kind: st
 
 
 def _insert(
-    session: Session, submission: Submission, bank_id: str, actor: str, received: datetime
+    session: Session,
+    submission: Submission,
+    bank_id: str,
+    actor: str,
+    received: datetime,
+    holidays: Collection[date],
 ) -> Request:
     request = Request(
         id=new_id("req"),
@@ -256,7 +263,7 @@ def _insert(
         state="received",
         reference=submission.reference,
         received_at=received,
-        due_at=clocks.due_at(submission.regulation, received),
+        due_at=clocks.due_at(submission.regulation, received, holidays),
         submitted_by=actor,
         row_version=1,
     )

@@ -10,11 +10,12 @@ import base64
 import binascii
 import os
 import secrets
+from datetime import date
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MASTER_KEY_BYTES = 32
 
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8765, ge=0, le=65535)
     trusted_proxies: int = Field(default=0, ge=0)  # how many X-Forwarded-… hops to believe
     allow_self_approval: bool = False  # may the person who submitted a request approve it too
+    holidays: Annotated[frozenset[date], NoDecode] = frozenset()  # no answer falls due on them
 
     audit_attacks: str = "rephrase,resample,distractor,frame,alias,few-shot"  # in this order
     audit_budget: int = Field(default=6, ge=1)  # samples a fact for each attack except rephrase
@@ -67,6 +69,13 @@ class Settings(BaseSettings):
 
     max_fact_chars: int = Field(default=400, ge=1)
     max_facts_per_request: int = Field(default=100, ge=1)
+
+    @field_validator("holidays", mode="before")
+    @classmethod
+    def _days(cls, value: object) -> object:
+        return (
+            [date.fromisoformat(day.strip()) for day in value.split(",")] if isinstance(value, str) else value
+        )
 
     @model_validator(mode="after")
     def _heartbeat_fits_in_lease(self) -> Self:

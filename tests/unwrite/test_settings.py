@@ -2,6 +2,7 @@
 
 import base64
 import stat
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,15 @@ def test_a_broken_key_file_is_refused_and_not_replaced(tmp_path: Path, text: str
 def test_a_heartbeat_slower_than_the_lease_is_refused() -> None:
     with pytest.raises(ValidationError, match="must be smaller"):
         Settings(lease_s=5, heartbeat_s=5)
+
+
+def test_holidays_are_iso_dates_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().holidays == frozenset()
+    monkeypatch.setenv("UNWRITE_HOLIDAYS", "2026-12-25, 2026-12-26")
+    assert Settings().holidays == {date(2026, 12, 25), date(2026, 12, 26)}
+    monkeypatch.setenv("UNWRITE_HOLIDAYS", "25.12.2026")
+    with pytest.raises(ValidationError, match="isoformat"):
+        Settings()
 
 
 def test_the_files_of_an_embedded_database_are_known(tmp_path: Path) -> None:

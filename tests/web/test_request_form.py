@@ -5,11 +5,14 @@ name.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from apiflask import APIFlask
 from flask.testing import FlaskClient
 
-from store import requests
+from store import clocks, requests
 from store.models import User
 from tests.web.scenario import ANA, BEN, Scenario
 
@@ -95,3 +98,21 @@ def test_many_names_of_a_subject_are_split_at_commas(requester: FlaskClient, sce
 def test_auditors_cannot_submit(auditor: FlaskClient) -> None:
     assert auditor.get("/requests/new").status_code == 403
     assert auditor.post("/requests/new", data=form(ANA, kind="censor")).status_code == 403
+
+
+def test_no_answer_falls_due_on_a_holiday_that_the_operator_lists(
+    app: APIFlask, requester: FlaskClient, bearer: Callable[..., dict[str, str]], scenario: Scenario
+) -> None:
+    known = app.extensions["unwrite"]
+    holidays = frozenset({clocks.due_at("gdpr", clocks.now()).date()})
+    app.extensions["unwrite"] = replace(
+        known, settings=known.settings.model_copy(update={"holidays": holidays})
+    )
+    requester.post("/requests/new", data=form(ANA, kind="censor"))
+    call = {"kind": "censor", "facts": [{"prompt": BEN.prompt, "answer": BEN.answer}]}
+    app.test_client().post("/api/v1/requests", json=call, headers=bearer("requester"))
+    with scenario.database.session(read_only=True) as session:
+        made = requests.list_requests(session).items
+    assert len(made) == 2
+    assert all(row.due_at == clocks.due_at("gdpr", row.received_at, holidays) for row in made)
+    assert all(row.due_at.date() not in holidays for row in made)

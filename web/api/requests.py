@@ -50,7 +50,14 @@ def submit_request(json_data: RequestIn) -> tuple[RequestOut, int]:
         bank=services().settings.bank,
     )
     with transaction() as session:
-        made = requests.submit(session, services().vault, submission, actor=caller().user_id, limits=limits())
+        made = requests.submit(
+            session,
+            services().vault,
+            submission,
+            actor=caller().user_id,
+            limits=limits(),
+            holidays=services().settings.holidays,
+        )
         return RequestOut.of(made), 201
 
 

@@ -52,7 +52,12 @@ def submit_request() -> ResponseReturnValue:
     try:
         with services().database.session() as session:
             made = requests.submit(
-                session, services().vault, submission, actor=caller().user_id, limits=limits()
+                session,
+                services().vault,
+                submission,
+                actor=caller().user_id,
+                limits=limits(),
+                holidays=services().settings.holidays,
             )
     except StoreError as error:
         return _refused(form, error)
