@@ -59,7 +59,6 @@ def list_facts(
     bank: str | None = None,
     *,
     states: Sequence[str] = (),
-    kind: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Fact]:
@@ -69,8 +68,6 @@ def list_facts(
         query = query.where(Fact.bank_id == ledger.bank(session, bank).id)
     if states:
         query = query.where(Fact.state.in_(states))
-    if kind is not None:
-        query = query.where(Fact.kind == kind)
     return fetch(session, query, Fact.created_at, Fact.id, limit=limit, cursor=cursor, descending=True)
 
 

@@ -33,7 +33,6 @@ def create(
     request_id: str | None = None,
     recheck_id: str | None = None,
     fact_ids: Sequence[str] = (),
-    queue: str = "model",
     max_attempts: int = 3,
 ) -> Job:
     """Queue a job in this transaction; wake a worker with its id after the commit."""
@@ -45,7 +44,7 @@ def create(
         recheck_id=recheck_id,
         bank_id=bank_id,
         fact_ids=list(fact_ids),
-        queue=queue,
+        queue="model",
         state="queued",
         max_attempts=max_attempts,
         woken_at=at,
@@ -175,22 +174,10 @@ def sweep(session: Session, now: datetime, *, wake_after_s: float = WAKE_AFTER_S
     return _wake(session, now, wake_after_s)
 
 
-def next_queued(session: Session, queue: str) -> Job | None:
-    """The oldest queued job of a queue (to claim by id), or None."""
-    query = sa.select(Job).where(Job.state == "queued", Job.queue == queue).order_by(Job.created_at, Job.id)
-    return session.scalars(query.limit(1)).first()
-
-
 def of_request(session: Session, request_id: str) -> list[Job]:
     """All jobs of a request, oldest first."""
     query = sa.select(Job).where(Job.request_id == request_id).order_by(Job.created_at, Job.id)
     return list(session.scalars(query))
-
-
-def counts(session: Session) -> dict[str, int]:
-    """How many jobs are in each state."""
-    query = sa.select(Job.state, sa.func.count()).group_by(Job.state)
-    return {state: int(count) for state, count in session.execute(query)}
 
 
 def lock_of_request(session: Session, request_id: str) -> None:

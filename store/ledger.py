@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -40,11 +39,6 @@ def bank(session: Session, name: str) -> Bank:
         session, Bank, id=new_id("bank"), name=name, revision=0, digest="", updated_at=clocks.now()
     )
     return session.scalars(sa.select(Bank).where(Bank.name == name)).one()
-
-
-def list_banks(session: Session) -> list[Bank]:
-    """All banks by name."""
-    return list(session.scalars(sa.select(Bank).order_by(Bank.name)))
 
 
 def get_bank(session: Session, bank_id: str) -> Bank:
@@ -146,20 +140,6 @@ def move_to_key(session: Session, vault: Vault, fact: Fact, key_id: str) -> None
             keys[key_id], entry, table="ledger_entry", column="ciphertext", row=fact.id
         )
     fact.subject_key_id = key_id
-
-
-def take_writer(session: Session, bank_id: str, worker: str, lease_s: float) -> bool:
-    """Become the bank's only writer for `lease_s` (or stay it for longer); False if another worker is."""
-    at = clocks.now()
-    free = sa.or_(Bank.writer.is_(None), Bank.writer == worker, Bank.writer_until < at)
-    take = sa.update(Bank).where(Bank.id == bank_id, free)
-    return changed(session, take.values(writer=worker, writer_until=at + timedelta(seconds=lease_s))) == 1
-
-
-def release_writer(session: Session, bank_id: str, worker: str) -> None:
-    """Stop being the bank's writer."""
-    mine = sa.update(Bank).where(Bank.id == bank_id, Bank.writer == worker)
-    changed(session, mine.values(writer=None, writer_until=None))
 
 
 def _put(session: Session, vault: Vault, bank_id: str, revision: int, add: Mapping[str, bytes]) -> None:

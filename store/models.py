@@ -26,13 +26,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from store.columns import UtcDateTime
 
-FactKind = Literal["fact", "tombstone"]
-FactState = Literal["pending", "written", "forgotten", "failed"]
 RequestKind = Literal["forget", "censor"]
 Regulation = Literal["gdpr", "ccpa", "other"]
-JobKind = Literal["write", "forget", "censor", "audit", "recheck"]
-JobState = Literal["queued", "running", "done", "failed"]
-Role = Literal["requester", "reviewer", "auditor", "admin"]
 
 _ID = String(40)
 _WORD = String(32)
@@ -116,8 +111,8 @@ class SubjectKey(Base):
 
 
 class Bank(Base):
-    """A bank of memories and its committed revision; at most one worker writes (`writer`, until
-    `writer_until`).
+    """A bank of memories and its committed revision, which a commit compares and sets: the first of two workers
+    wins. Nothing uses `writer` and `writer_until`.
     """
 
     __tablename__ = "bank"

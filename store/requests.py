@@ -201,7 +201,6 @@ def list_requests(
     states: Sequence[str] = (),
     kind: str | None = None,
     submitted_by: str | None = None,
-    reference: str | None = None,
     order: Literal["due", "newest"] = "due",
     limit: int = 50,
     cursor: str | None = None,
@@ -209,20 +208,13 @@ def list_requests(
     """Requests, the most urgent first (or the newest), a page at a time."""
     column = Request.due_at if order == "due" else Request.received_at
     query = sa.select(Request)
-    wanted = {Request.kind: kind, Request.submitted_by: submitted_by, Request.reference: reference}
-    for attribute, value in wanted.items():
+    for attribute, value in {Request.kind: kind, Request.submitted_by: submitted_by}.items():
         if value is not None:
             query = query.where(attribute == value)
     if states:
         query = query.where(Request.state.in_(states))
     newest = order == "newest"
     return fetch(session, query, column, Request.id, limit=limit, cursor=cursor, descending=newest)
-
-
-def count_by_state(session: Session) -> dict[str, int]:
-    """How many requests are in each state."""
-    query = sa.select(Request.state, sa.func.count()).group_by(Request.state)
-    return {state: int(count) for state, count in session.execute(query)}
 
 
 def events_of(session: Session, request_id: str) -> list[Event]:

@@ -7,7 +7,6 @@ open. All other keys are derived from the master key by HKDF-SHA-256, one label 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
@@ -104,17 +103,6 @@ class Vault:
     @staticmethod
     def _derive(master_key: bytes, label: bytes) -> bytes:
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=label).derive(master_key)
-
-
-def master_key_from_text(text: str) -> bytes:
-    """The 32 bytes behind a base64 master key; `VaultError` when it is not one."""
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except ValueError:
-        raise VaultError("The master key is not valid base64.") from None
-    if len(key) != KEY_BYTES:
-        raise VaultError(f"The master key must decode to {KEY_BYTES} bytes.")
-    return key
 
 
 def _place(table: str, column: str, row: str) -> bytes:

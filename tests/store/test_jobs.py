@@ -13,7 +13,7 @@ from store.database import Database
 from store.errors import LeaseLost, UnknownJob
 from store.models import Job
 from store.vault import Vault
-from tests.store.scenes import ANA, CLEO, approved, moved, written
+from tests.store.scenes import ANA, CLEO, approved, moved
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -212,26 +212,6 @@ def test_a_recheck_that_fails_leaves_its_request_alone(database: Database, job: 
     with database.session() as session:
         jobs.fail(session, check.id, "a", "Broken")
     assert request_state(database, job) == "completed"
-
-
-def test_the_oldest_queued_job_of_a_queue_is_next(
-    database: Database, vault: Vault, job: Job, clock: time_machine.Traveller
-) -> None:
-    clock.shift(1)
-    written(database, vault, ANA)
-    with database.session() as session:
-        later = jobs.create(session, "audit", bank_id=job.bank_id)
-        other = jobs.create(session, "report", bank_id=job.bank_id, queue="default")
-    with database.session(read_only=True) as session:
-        for queue, expected in (("model", job.id), ("default", other.id), ("none", None)):
-            found = jobs.next_queued(session, queue)
-            assert (found and found.id) == expected
-        assert jobs.counts(session) == {"queued": 3, "done": 1}
-    claimed(database, job.id)
-    with database.session(read_only=True) as session:
-        following = jobs.next_queued(session, "model")
-        assert following is not None
-        assert following.id == later.id
 
 
 def test_a_clock_that_is_set_back_keeps_no_dead_workers_job_for_hours(

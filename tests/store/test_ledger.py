@@ -122,16 +122,3 @@ def test_entries_of_a_swapped_row_or_under_another_key_do_not_open(database: Dat
         session.get_one(LedgerEntry, first).ciphertext = session.get_one(LedgerEntry, second).ciphertext
     with pytest.raises(VaultError), database.session(read_only=True) as session:
         ledger.entries(session, vault, ledger.bank(session, "default").id)
-
-
-def test_a_bank_has_one_writer_at_a_time(database: Database) -> None:
-    with database.session() as session:
-        bank_id = ledger.bank(session, "default").id
-        assert ledger.take_writer(session, bank_id, "a", 60)
-        assert ledger.take_writer(session, bank_id, "a", 60)
-        assert not ledger.take_writer(session, bank_id, "b", 60)
-        ledger.release_writer(session, bank_id, "b")
-        assert not ledger.take_writer(session, bank_id, "b", 60)
-        ledger.release_writer(session, bank_id, "a")
-        assert ledger.take_writer(session, bank_id, "b", -1)
-        assert ledger.take_writer(session, bank_id, "a", 60)
