@@ -54,12 +54,17 @@ class Audit:
         """Run the suite of round `number` (0: before any repair), unless it is saved; the joined result of the
         attacks that decide the verdict.
         """
-        name = f"{phase}-{number}" if number else phase
-        if (kept := self.case.saved(name)) is not None:
-            return PhaseResult.model_validate(kept)
+        if (kept := self.saved(phase, number)) is not None:
+            return kept
+        name = phase_name(phase, number)
         seed = self.case.seed("sample", number)
         planned = Phase(self.case, phase, name, target, self.detector, self.sampling, seed, self.second)
         return planned.run(self._planned(number))
+
+    def saved(self, phase: PhaseName, number: int) -> PhaseResult | None:
+        """The result of a suite that this run has finished."""
+        kept = self.case.saved(phase_name(phase, number))
+        return None if kept is None else PhaseResult.model_validate(kept)
 
     def beside(self, phases: Sequence[str]) -> list[PhaseResult]:
         """What the attacks that do not decide the verdict found in these phases, as far as they were run."""
@@ -169,6 +174,11 @@ class Audit:
     @property
     def _repair(self) -> RephraseAttack:
         return repair.repair_attack(self.case.context.settings.audit_samples)
+
+
+def phase_name(phase: PhaseName, number: int) -> str:
+    """What a phase is saved under: «after», and «after-1» … after repairs."""
+    return f"{phase}-{number}" if number else phase
 
 
 def half_of(made: ProbeSet, half: int) -> ProbeSet:

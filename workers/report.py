@@ -22,9 +22,13 @@ from audit.trend import look_of
 from audit.verdict import Kind, Policy
 from store import audits, ledger
 from store.models import Regulation
+from workers.apply import applied
 from workers.case import Case
 from workers.change import Change
+from workers.model import LiveBank
 
+STATE = "state"
+"""the name under which the state is saved that is being certified"""
 SOFTWARE = ("unwrite", "torch", "transformers", "sentence-transformers")
 
 
@@ -97,19 +101,29 @@ def _look(data: bytes) -> Look | None:
         return None
 
 
-def state_now(case: Case, change: Change) -> Change:
-    """The request's change, with the digests that bank and rebuild have today."""
-    key = case.context.vault.digest_key()
+def state_now(case: Case) -> tuple[LiveBank, Change]:
+    """The bank as it is served, and the request's change as it stands there: the revisions before it was applied
+    and now, repairs and other requests in between.
+    """
     models, bank_id = case.context.models, case.request.bank_id
-    kept, live = models.ledger(bank_id), models.live(bank_id)
+    live, kept = models.live(bank_id), models.ledger(bank_id)
+    while live.revision != kept.revision:  # another worker committed in between
+        live, kept = models.live(bank_id), models.ledger(bank_id)
+    key = case.context.vault.digest_key()
     without = case.fact_ids if case.request.kind == "forget" else ()
-    return replace(
-        change,
+    return live, replace(
+        applied(case),
         revision_after=live.revision,
         digest_after=live.model.digest(key),
         digest_rebuilt=models.build(kept.rows, without=without).digest(key),
         entries_after=len(live.model.bank),
     )
+
+
+def certified(case: Case) -> Change:
+    """The state that the last certification attacked; today's where an older version of the worker noted none."""
+    kept = case.saved(STATE)
+    return state_now(case)[1] if kept is None else Change(**kept)
 
 
 def _state(case: Case, change: Change) -> StateChange:

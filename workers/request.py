@@ -10,6 +10,8 @@ behind, and whoever claims the job next goes on from there; the request complete
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -20,12 +22,12 @@ from audit.results import PhaseResult
 from audit.statement import salted_page
 from store import audits, events, requests, states
 from workers import report
-from workers.apply import applied, apply, widen
-from workers.audit import Audit, neighbours, recall
+from workers.apply import apply, widen
+from workers.audit import Audit, neighbours, phase_name, recall
 from workers.case import Case
 from workers.certificate import sign_report
-from workers.change import Change
 from workers.context import JobContext
+from workers.model import LiveBank
 from workers.report import Findings
 from workers.targets import MemoryTarget
 
@@ -41,9 +43,9 @@ def run(context: JobContext) -> None:
     case = Case.open(context)
     audit = Audit(case)
     before = _before(case, audit)
-    change = apply(case)
-    findings = _certify(case, audit, before, change)
-    _close(case, report.write(case, findings))
+    apply(case)
+    rounds = _repair(case, audit) if case.request.kind == "censor" else []
+    _close(case, report.write(case, _attack_and_compare(case, audit, before, tuple(rounds))))
 
 
 def recheck(context: JobContext) -> None:
@@ -53,8 +55,7 @@ def recheck(context: JobContext) -> None:
     case = Case.open(context)
     audit = Audit(case)
     before = PhaseResult.model_validate(case.saved_ever("before"))
-    findings = _attack_and_compare(case, audit, before, report.state_now(case, applied(case)), rounds=())
-    done = report.write(case, findings)
+    done = report.write(case, _attack_and_compare(case, audit, before, rounds=()))
 
     def alert(session: Session) -> None:
         if done.verdict != "pass":
@@ -65,9 +66,9 @@ def recheck(context: JobContext) -> None:
     _save_report(case, done, alert)
 
 
-def served(case: Case) -> MemoryTarget:
-    """The model as it is served now: the bank at its committed revision."""
-    live = case.context.models.live(case.request.bank_id)
+def served(case: Case, live: LiveBank | None = None) -> MemoryTarget:
+    """The model as it is served: the bank in `live`, or at its committed revision."""
+    live = live or case.context.models.live(case.request.bank_id)
     return MemoryTarget(
         f"Larimar, revision {live.revision}",
         live.model,
@@ -100,18 +101,17 @@ def _before(case: Case, audit: Audit) -> PhaseResult:
     return PhaseResult.model_validate(kept) if kept else audit.attack("before", served(case))
 
 
-def _certify(case: Case, audit: Audit, before: PhaseResult, change: Change) -> Findings:
-    rounds: list[RepairRound] = []
-    if case.request.kind == "censor":
-        rounds = _repair(case, audit)
-    return _attack_and_compare(case, audit, before, change, tuple(rounds))
+def _certify(case: Case, audit: Audit, number: int) -> PhaseResult:
+    """Attack the bank as it is served after `number` repairs; the state that was attacked is saved beside it."""
+    if (kept := audit.saved("after", number)) is not None:
+        return kept
+    live, state = report.state_now(case)
+    case.save(report.STATE, asdict(state))
+    return audit.attack("after", served(case, live), number=number)
 
 
 def _repair(case: Case, audit: Audit) -> list[RepairRound]:
     """Attack; widen the scope by repair phrasings that get through; attack afresh, up to the limit."""
-
-    def certify(number: int) -> PhaseResult:
-        return audit.attack("after", served(case), number=number)
 
     def mend(number: int, leaking: Sequence[str]) -> RepairRound | None:
         if case.saved(f"repair-{number}") is None:
@@ -121,19 +121,19 @@ def _repair(case: Case, audit: Audit) -> list[RepairRound]:
             widen(case, number, phrasings)
         return RepairRound(round=number, **(case.saved(f"repair-{number}") or {}))
 
-    return repair.rounds(case.context.settings.repair_rounds, certify, mend)
+    return repair.rounds(case.context.settings.repair_rounds, partial(_certify, case, audit), mend)
 
 
 def _attack_and_compare(
-    case: Case, audit: Audit, before: PhaseResult, change: Change, rounds: tuple[RepairRound, ...]
+    case: Case, audit: Audit, before: PhaseResult, rounds: tuple[RepairRound, ...]
 ) -> Findings:
-    after = audit.attack("after", served(case), number=len(rounds))
+    after = _certify(case, audit, len(rounds))
     twin = audit.attack("twin", never_written(case)) if case.request.kind == "forget" else None
     others = neighbours(case, served(case).model)
     recall(case, served(case).model)
-    last = f"after-{len(rounds)}" if rounds else "after"
+    last = phase_name("after", len(rounds))
     beside = audit.beside(["before", last, "twin"] if twin else ["before", last])
-    return Findings(before, after, twin, others, change, rounds, beside)
+    return Findings(before, after, twin, others, report.certified(case), rounds, beside)
 
 
 def _close(case: Case, done: Report) -> None:

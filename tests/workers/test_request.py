@@ -1,13 +1,16 @@
 """From approval to report: what is promised about a request, also when workers die at the worst moment."""
 
+import json
 import threading
 from collections.abc import Callable
 
 import pytest
 
 from audit.report import validate
+from audit.statement import statement
 from audit.transcript import Transcript
-from store import audits, clocks, jobs, rechecks, requests
+from store import audits, clocks, jobs, ledger, rechecks, requests
+from store.models import Report
 from store.texts import FactText
 from tests.workers.conftest import Shop
 from tests.workers.fakes import FakeLarimar
@@ -18,6 +21,11 @@ Written = Callable[[int], list[FactText]]
 
 class Killed(BaseException):
     """Stands for SIGKILL: no `except Exception` sees it."""
+
+
+def dies(*args: object) -> None:
+    """A step at which the worker is killed."""
+    raise Killed
 
 
 def phase(shop: Shop, request_id: str, name: str) -> dict[str, object] | None:
@@ -147,10 +155,6 @@ def test_finished_phases_are_not_run_again(
 ) -> None:
     _, job_id = approved(shop, "forget", written(3)[:1])
     real = flow._close
-
-    def dies(*args: object) -> None:
-        raise Killed
-
     monkeypatch.setattr(flow, "_close", dies)
     with pytest.raises(Killed):
         shop.runner("first").run(job_id)
@@ -267,3 +271,73 @@ def test_a_retry_after_a_residual_leak_uses_the_first_control(shop: Shop) -> Non
     assert shop.request(request_id).state == "completed"
     assert phase(shop, request_id, "before") == before
     assert len(shop.ledger_ids()) == 1
+
+
+def subjects_of(report: Report) -> dict[str, str]:
+    """The states that a certificate of this report names, by digest."""
+    stated = statement(validate(report.json), report_id=report.id, files={}, issued_at=clocks.now())
+    return {one["name"]: one["digest"]["hmac-sha256"] for one in json.loads(stated)["subject"]}
+
+
+def assert_names_the_certified_state(shop: Shop, request_id: str) -> None:
+    with shop.database.session(read_only=True) as session:
+        bank, newest = ledger.bank(session, "default"), audits.reports_of(session, request_id)[0]
+    (group,) = validate(newest.json).groups
+    state = group.requests[0].state
+    assert group.after.target == f"Larimar, revision {bank.revision}"
+    assert (state.revision_before, state.revision_after, state.digest_after) == (
+        0,
+        bank.revision,
+        bank.digest,
+    )
+    assert subjects_of(newest)[f"memory/default@{bank.revision}"] == bank.digest
+
+
+def test_report_and_certificate_of_a_repaired_censor_name_the_repaired_state(shop: Shop) -> None:
+    texts = shop.texts(1)
+    shop.larimar.knows = {texts[0].subject: texts[0].answer}
+    shop.larimar.narrow = True
+    request_id, job_id = approved(shop, "censor", texts)
+    assert shop.runner().run(job_id)
+    assert shop.revision() == 2
+    assert_names_the_certified_state(shop, request_id)
+
+
+def test_so_do_those_of_a_retry(shop: Shop) -> None:
+    texts = shop.texts(1)
+    shop.larimar.knows = {texts[0].subject: texts[0].answer}
+    shop.larimar.narrow = True
+    real = shop.larimar.widen
+    shop.larimar.widen = lambda self, i, p: self.bank.entries[i]  # type: ignore[method-assign]
+    request_id, job_id = approved(shop, "censor", texts)
+    assert shop.runner().run(job_id)
+    assert shop.request(request_id).state == "residual"
+    assert_names_the_certified_state(shop, request_id)
+    shop.larimar.widen = real  # type: ignore[method-assign]
+    with shop.database.session() as session:
+        again = requests.retry(session, request_id, actor="usr_two").id
+    assert shop.runner().run(again)
+    assert shop.revision() == 4
+    assert_names_the_certified_state(shop, request_id)
+
+
+def test_a_report_names_the_certified_state_though_the_bank_has_moved_on(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, other = shop.texts(2)
+    shop.larimar.knows = {text.subject: text.answer}
+    request_id, job_id = approved(shop, "censor", [text])
+    real = flow.neighbours
+    monkeypatch.setattr(flow, "neighbours", dies)
+    with pytest.raises(Killed):
+        shop.runner("first").run(job_id)
+    monkeypatch.setattr(flow, "neighbours", real)
+    with shop.database.session(read_only=True) as session:
+        digest = ledger.bank(session, "default").digest
+    lease_runs_out(shop, job_id)
+    assert shop.runner("writer").run(shop.write([other]).id)
+    assert shop.runner("second").run(job_id)
+    with shop.database.session(read_only=True) as session:
+        [report] = audits.reports_of(session, request_id)
+    assert subjects_of(report)["memory/default@1"] == digest
+    assert set(subjects_of(report)) == {"memory/default@0", "memory/default@1"}
