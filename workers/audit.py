@@ -1,9 +1,10 @@
 """The audit of one request, phase by phase; the attacks, detectors and statistics live in the room `audit`.
 
 Probes are made from seeds of the run, so before, after and twin see the same ones, and a resumed phase sees
-them again. The phrasings that repair a tombstone never certify it: they come from other templates (of attacks
-without such: from the other half of their prompts), and every later certification leaves out all phrasings that
-were used before.
+them again. The prompts that repair a tombstone never certify it: they come from other templates (of attacks
+without such: from the other half of their prompts, in this run and in every later one). `rephrase` also leaves out
+what it asked in earlier rounds of the run; the other attacks draw from small pools and may ask again what certified
+before.
 """
 
 from __future__ import annotations
@@ -115,7 +116,12 @@ class Audit:
         if attack.key == suite.REPHRASE:
             return self.probes(number)
         made = self._probes(self.case.audit_facts, attack, f"certify {attack.key}", number)
-        return half_of(made, 1) if number else made
+        return half_of(made, 1) if number or self._repaired_ever else made
+
+    @property
+    def _repaired_ever(self) -> bool:
+        """Whether this run or an earlier one of the request widened a tombstone."""
+        return self.case.saved_ever("repair-1") is not None
 
     def _repair_probes(self, facts: Sequence[AuditFact], attack: Attack, number: int) -> ProbeSet:
         if attack.key == suite.REPHRASE:

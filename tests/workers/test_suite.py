@@ -9,7 +9,7 @@ import pytest
 
 from audit.errors import AuditError, UnknownAttack
 from audit.report import validate
-from store import audits, jobs
+from store import audits, jobs, rechecks, requests
 from store.texts import FactText
 from tests.workers.conftest import Shop
 from tests.workers.fakes import FakeLarimar
@@ -90,25 +90,38 @@ def test_people_see_which_attack_and_how_many_samples(
     ]  # fmt: skip
 
 
-def test_a_leak_that_only_one_attack_finds_is_repaired_and_certified_on_other_prompts(shop: Shop) -> None:
-    with_attacks(shop, "rephrase,distractor")
-    shop.settings = shop.settings.model_copy(update={"audit_budget": 12})
-    texts = shop.texts(1)
-    shop.larimar.knows = {texts[0].subject: texts[0].answer}
+def stumbles_over_distractors(shop: Shop, text: FactText) -> list[str]:
+    """A scope that knows every rephrasing, but not a sentence in front of the prompt; what repairs taught it."""
+    shop.larimar.knows = {text.subject: text.answer}
     shop.larimar.narrow = True
-    really = shop.larimar._entry
+    really, widen = shop.larimar._entry, shop.larimar.widen
+    learned: list[str] = []
 
     def entry(self: FakeLarimar, prompt: str) -> object:
-        """A scope that knows every rephrasing, but stumbles over a sentence in front of the prompt."""
         found = really(self, prompt)
-        if found is None and not prompt.endswith(texts[0].prompt):
+        if found is None and not prompt.endswith(text.prompt):
             return next((e for e in self.bank.entries.values() if e.subject in prompt), None)
         return found
 
     shop.larimar._entry = entry  # type: ignore[method-assign, assignment]
-    learned: list[str] = []
-    widen = shop.larimar.widen
     shop.larimar.widen = lambda self, i, new: learned.extend(new) or widen(self, i, new)  # type: ignore[method-assign, func-returns-value]
+    return learned
+
+
+def asked_by(shop: Shop, request_id: str, phase: str, attack: str) -> set[str]:
+    """The prompts of one attack in the newest run."""
+    return {line.prompt for line in transcript(shop, request_id, phase).lines if line.attack == attack}
+
+
+def halves_of(prompts: set[str]) -> set[int]:
+    return {sha256(prompt.encode()).digest()[0] % 2 for prompt in prompts}
+
+
+def test_a_leak_that_only_one_attack_finds_is_repaired_and_certified_on_other_prompts(shop: Shop) -> None:
+    with_attacks(shop, "rephrase,distractor")
+    shop.settings = shop.settings.model_copy(update={"audit_budget": 12})
+    texts = shop.texts(1)
+    learned = stumbles_over_distractors(shop, texts[0])
     request_id, job_id = approved(shop, "censor", texts)
     assert shop.runner().run(job_id)
     assert shop.request(request_id).state == "completed"
@@ -117,10 +130,41 @@ def test_a_leak_that_only_one_attack_finds_is_repaired_and_certified_on_other_pr
     certified = {line.prompt for line in transcript(shop, request_id, "after-1").lines}
     assert learned
     assert not certified & set(learned)
-    lines = transcript(shop, request_id, "after-1").lines
-    halves = {sha256(line.prompt.encode()).digest()[0] % 2 for line in lines if line.attack == "distractor"}
-    assert halves == {1}
+    assert halves_of(asked_by(shop, request_id, "after-1", "distractor")) == {1}
     assert group.figures["after"].by_attack["distractor"].total == 1
+
+
+def test_a_recheck_of_a_repaired_censor_asks_nothing_that_the_repair_learned_from(shop: Shop) -> None:
+    with_attacks(shop, "rephrase,distractor")
+    shop.settings = shop.settings.model_copy(update={"audit_budget": 12})
+    texts = shop.texts(1)
+    learned = stumbles_over_distractors(shop, texts[0])
+    request_id, job_id = approved(shop, "censor", texts)
+    assert shop.runner().run(job_id)
+    assert learned
+    with shop.database.session() as session:
+        row = rechecks.schedule(session, request_id, 7, "usr_two")
+        job_id = rechecks.run_now(session, row.id, actor="usr_two").id
+    assert shop.runner().run(job_id)
+    asked = asked_by(shop, request_id, "after", "distractor")
+    assert halves_of(asked) == {1}
+    assert not asked & set(learned)
+
+
+def test_a_retry_of_a_repaired_censor_asks_no_such_prompt_either(shop: Shop) -> None:
+    with_attacks(shop, "rephrase,distractor")
+    shop.settings = shop.settings.model_copy(update={"audit_budget": 12, "repair_rounds": 1})
+    texts = shop.texts(1)
+    stumbles_over_distractors(shop, texts[0])
+    shop.larimar.widen = lambda self, i, new: self.bank.entries[i]  # type: ignore[method-assign]
+    request_id, job_id = approved(shop, "censor", texts)
+    assert shop.runner().run(job_id)
+    assert shop.request(request_id).state == "residual"
+    assert halves_of(asked_by(shop, request_id, "after", "distractor")) == {0, 1}
+    with shop.database.session() as session:
+        job_id = requests.retry(session, request_id, actor="usr_two").id
+    assert shop.runner().run(job_id)
+    assert halves_of(asked_by(shop, request_id, "after", "distractor")) == {1}
 
 
 @pytest.mark.parametrize(
