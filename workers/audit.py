@@ -10,7 +10,7 @@ before.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from random import Random
@@ -116,7 +116,14 @@ class Audit:
         if attack.key == suite.REPHRASE:
             return self.probes(number)
         made = self._probes(self.case.audit_facts, attack, f"certify {attack.key}", number)
-        return half_of(made, 1) if number or self._repaired_ever else made
+        if not attack.counts or not (number or self._repaired_ever):
+            return made
+        return half_of(made, 1, self._stored)
+
+    @cached_property
+    def _stored(self) -> frozenset[str]:
+        """The prompts of the facts themselves."""
+        return frozenset(fact.prompt for fact in self.case.audit_facts)
 
     @property
     def _repaired_ever(self) -> bool:
@@ -126,7 +133,7 @@ class Audit:
     def _repair_probes(self, facts: Sequence[AuditFact], attack: Attack, number: int) -> ProbeSet:
         if attack.key == suite.REPHRASE:
             return self._probes(facts, attack, "repair", number)
-        return half_of(self._probes(facts, attack, f"repair {attack.key}", number), 0)
+        return half_of(self._probes(facts, attack, f"repair {attack.key}", number), 0, self._stored)
 
     def _suite(self, number: int) -> list[Attack]:
         settings = self.case.context.settings
@@ -187,13 +194,18 @@ def phase_name(phase: PhaseName, number: int) -> str:
     return f"{phase}-{number}" if number else phase
 
 
-def half_of(made: ProbeSet, half: int) -> ProbeSet:
+def half_of(made: ProbeSet, half: int, stored: Collection[str]) -> ProbeSet:
     """The probes whose prompt falls into one of two halves, by its digest. A repair learns from half 0 and is
-    certified on half 1: attacks other than `rephrase` have no second set of templates.
+    certified on half 1: attacks other than `rephrase` have no second set of templates. From the prompts that the
+    memory has `stored` there is nothing to learn, so they are in half 1.
     """
-    kept = tuple(p for p in made.probes if hashlib.sha256(p.prompt.encode()).digest()[0] % 2 == half)
+    kept = tuple(p for p in made.probes if half == (p.prompt in stored or _digest_bit(p.prompt)))
     dropped = len(made.probes) - len(kept)
     return made.model_copy(update={"probes": kept, "missing": made.missing + dropped})
+
+
+def _digest_bit(prompt: str) -> int:
+    return hashlib.sha256(prompt.encode()).digest()[0] % 2
 
 
 def neighbours(case: Case, model: Larimar, *, name: str = "neighbours") -> NeighbourResult:

@@ -90,16 +90,16 @@ def test_people_see_which_attack_and_how_many_samples(
     ]  # fmt: skip
 
 
-def stumbles_over_distractors(shop: Shop, text: FactText) -> list[str]:
+def stumbles_over_distractors(shop: Shop, texts: list[FactText]) -> list[str]:
     """A scope that knows every rephrasing, but not a sentence in front of the prompt; what repairs taught it."""
-    shop.larimar.knows = {text.subject: text.answer}
+    shop.larimar.knows = {text.subject: text.answer for text in texts}
     shop.larimar.narrow = True
     really, widen = shop.larimar._entry, shop.larimar.widen
     learned: list[str] = []
 
     def entry(self: FakeLarimar, prompt: str) -> object:
         found = really(self, prompt)
-        if found is None and not prompt.endswith(text.prompt):
+        if found is None and not prompt.endswith(tuple(text.prompt for text in texts)):
             return next((e for e in self.bank.entries.values() if e.subject in prompt), None)
         return found
 
@@ -121,7 +121,7 @@ def test_a_leak_that_only_one_attack_finds_is_repaired_and_certified_on_other_pr
     with_attacks(shop, "rephrase,distractor")
     shop.settings = shop.settings.model_copy(update={"audit_budget": 12})
     texts = shop.texts(1)
-    learned = stumbles_over_distractors(shop, texts[0])
+    learned = stumbles_over_distractors(shop, texts)
     request_id, job_id = approved(shop, "censor", texts)
     assert shop.runner().run(job_id)
     assert shop.request(request_id).state == "completed"
@@ -138,7 +138,7 @@ def test_a_recheck_of_a_repaired_censor_asks_nothing_that_the_repair_learned_fro
     with_attacks(shop, "rephrase,distractor")
     shop.settings = shop.settings.model_copy(update={"audit_budget": 12})
     texts = shop.texts(1)
-    learned = stumbles_over_distractors(shop, texts[0])
+    learned = stumbles_over_distractors(shop, texts)
     request_id, job_id = approved(shop, "censor", texts)
     assert shop.runner().run(job_id)
     assert learned
@@ -151,11 +151,30 @@ def test_a_recheck_of_a_repaired_censor_asks_nothing_that_the_repair_learned_fro
     assert not asked & set(learned)
 
 
+def test_attacks_that_ask_the_stored_prompt_or_decide_nothing_stay_whole_after_a_repair(shop: Shop) -> None:
+    with_attacks(shop, "rephrase,resample,distractor,scope-membership,prefix")
+    shop.settings = shop.settings.model_copy(update={"audit_budget": 12})
+    texts = shop.texts(6)
+    stumbles_over_distractors(shop, texts)
+    request_id, job_id = approved(shop, "censor", texts)
+    assert shop.runner().run(job_id)
+    [group] = report_of(shop, request_id).groups
+    assert group.requests[0].repairs
+    assert group.figures["after"].by_attack["resample"].total == 6
+    before, after = (
+        {p.attack.split(" ")[0]: [len(f.probes) for f in p.facts] for p in group.others if p.name == name}
+        for name in ("before", "after")
+    )
+    assert after == before
+    assert after["scope-membership"] == [1] * 6
+    assert halves_of(asked_by(shop, request_id, "after-1", "distractor")) == {1}
+
+
 def test_a_retry_of_a_repaired_censor_asks_no_such_prompt_either(shop: Shop) -> None:
     with_attacks(shop, "rephrase,distractor")
     shop.settings = shop.settings.model_copy(update={"audit_budget": 12, "repair_rounds": 1})
     texts = shop.texts(1)
-    stumbles_over_distractors(shop, texts[0])
+    stumbles_over_distractors(shop, texts)
     shop.larimar.widen = lambda self, i, new: self.bank.entries[i]  # type: ignore[method-assign]
     request_id, job_id = approved(shop, "censor", texts)
     assert shop.runner().run(job_id)
