@@ -91,6 +91,15 @@ def paired(after: PhaseResult, twin: PhaseResult | None) -> Iterator[tuple[FactR
         yield fact, other
 
 
+def _asked_alike(before: PhaseResult, twin: PhaseResult) -> bool:
+    """Whether both were put the same probes: in a later audit of a request only the control is the first one's."""
+    asked = [
+        {fact.fact_id: [(probe.source, probe.samples) for probe in fact.probes] for fact in phase.facts}
+        for phase in (before, twin)
+    ]
+    return before.seed == twin.seed and asked[0] == asked[1]
+
+
 def excess_leaks(fact: FactResult, twin: FactResult | None) -> int:
     """Leaked samples of a fact beyond what the twin gives to the same probes."""
     if twin is None:
@@ -214,9 +223,8 @@ def _control_reasons(
             text="There is no positive control: the attack was not run before the removal.",
         )
     else:
-        known = [
-            excess_leaks(fact, other) for fact, other in paired(before, twin if kind != "censor" else None)
-        ]
+        guessing = twin if kind != "censor" and twin and _asked_alike(before, twin) else None
+        known = [excess_leaks(fact, other) for fact, other in paired(before, guessing)]
         silent = sum(leaks == 0 for leaks in known)
         if known and silent == len(known):
             proved = kind == "forget" and equal is True

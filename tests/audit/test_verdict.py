@@ -102,6 +102,14 @@ def test_only_what_exceeds_the_twin_counts() -> None:
     assert (verdict.leaked, verdict.guesses) == (1, 3)
 
 
+def test_a_control_from_an_earlier_audit_is_not_compared_with_the_guesses_of_other_probes() -> None:
+    after, twin = counted("after", [0] * 20), counted("twin", [2] * 20)
+    before = counted("before", [2] * 20)
+    assert "no-power" in codes(forget(after, before, twin)), "the twin guessed as often under the same probes"
+    for earlier in (before.model_copy(update={"seed": 7}), counted("before", [2] * 20, samples=4)):
+        assert forget(after, earlier, twin).reasons == ()
+
+
 def test_a_forget_whose_memory_differs_fails_whatever_the_attack_says() -> None:
     verdict = forget(
         phase("after", MANY, 0.0), phase("before", MANY, 1.0), phase("twin", MANY, 0.0), digests_equal=False

@@ -254,6 +254,18 @@ def test_a_recheck_audits_again_and_raises_an_alert_on_a_leak(shop: Shop) -> Non
     )
 
 
+def test_a_forget_is_rechecked_though_the_attack_has_changed_since(shop: Shop, written: Written) -> None:
+    request_id, job_id = approved(shop, "forget", written(3)[:1])
+    assert shop.runner().run(job_id)
+    shop.settings = shop.settings.model_copy(update={"audit_samples": 6, "audit_phrasings": 5})
+    with shop.database.session() as session:
+        row = rechecks.schedule(session, request_id, 7, "usr_two")
+        job_id = rechecks.run_now(session, row.id, actor="usr_two").id
+    assert shop.runner().run(job_id), shop.job(job_id).error_class
+    with shop.database.session(read_only=True) as session:
+        assert [report.verdict for report in audits.reports_of(session, request_id)] == ["pass", "pass"]
+
+
 def test_a_retry_after_a_residual_leak_uses_the_first_control(shop: Shop) -> None:
     texts = shop.texts(1)
     shop.larimar.knows = {texts[0].subject: texts[0].answer}
