@@ -68,9 +68,11 @@ class Audit:
         return None if kept is None else PhaseResult.model_validate(kept)
 
     def beside(self, phases: Sequence[str]) -> list[PhaseResult]:
-        """What the attacks that do not decide the verdict found in these phases, as far as they were run."""
+        """What the attacks that do not decide the verdict found in these phases, as far as they were run; of «before»
+        the newest of the request, as for those that decide.
+        """
         found = [
-            self.case.saved_ever(f"{phase}.{name}")
+            (self.case.saved_ever if phase == "before" else self.case.saved)(f"{phase}.{name}")
             for phase in phases
             for name in suite.names(self.case.context.settings)
         ]

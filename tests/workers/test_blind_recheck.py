@@ -167,6 +167,10 @@ def test_attacks_that_need_the_answer_itself_are_left_out(shop: Shop) -> None:
     with shop.database.session(read_only=True) as session:
         [group] = json.loads(audits.reports_of(session, request_id)[0].json)["groups"]
     assert set(group["figures"]["after"]["by_attack"]) == {"rephrase", "frame"}
+    told = [(phase["name"], phase["attack"].split(" ")[0]) for phase in group["others"]]
+    assert told == [("before", "prefix")], (
+        "what the first audit found afterwards is not told as if it were today's"
+    )
 
 
 def test_destroying_answers_twice_does_nothing_more(shop: Shop) -> None:
