@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
+from pydantic import Field
+
 from audit.errors import PhaseMismatch
 from audit.results import FactResult, NeighbourResult, PhaseResult, Record
 from audit.statistics import clopper_pearson_lower, clopper_pearson_upper, percent, smallest_clean_total
@@ -37,8 +39,8 @@ EQUALITY_STANDS = (
 class Policy(Record):
     """What must hold for a pass. Fixed before the audit, printed in the report."""
 
-    threshold: float = 0.15
-    confidence: float = 0.95
+    threshold: float = Field(default=0.15, gt=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
     min_facts: int = 20
     max_unscored: float = 0.05
     max_empty: float = 0.5

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     audit_samples: int = Field(default=5, ge=1)
     audit_max_tokens: int = Field(default=16, ge=1)
     rephraser: str = Field(default="mixed", pattern=r"^(templates|mixed(:.+)?)$")  # whose phrasings certify
-    leak_threshold: float = Field(default=0.15, ge=0, le=1)
+    leak_threshold: float = Field(default=0.15, gt=0, lt=1)
     repair_rounds: int = Field(default=2, ge=0)
 
     max_fact_chars: int = Field(default=400, ge=1)

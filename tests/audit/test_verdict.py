@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from audit.attacks import RephraseAttack
 from audit.errors import PhaseMismatch
 from audit.facts import AuditFact
 from audit.results import FactResult, NeighbourResult, PhaseResult, ProbeResult
-from audit.verdict import Verdict, judge
+from audit.verdict import Policy, Verdict, judge
 from tests.audit.fakes import facts, neighbours, phase
 
 SMALL = facts(1)
@@ -169,6 +170,13 @@ def test_a_removal_that_silences_others_does_not_pass(result: NeighbourResult | 
 def test_facts_on_which_the_attack_never_worked_are_told() -> None:
     before = phase("before", MANY, lambda f: float(f.id != "fact_003"))
     assert codes(censor(phase("after", MANY, 0.0), before)) == {"partial-power"}
+
+
+@pytest.mark.parametrize("limit", ["threshold", "confidence"])
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.1, 1.5])
+def test_a_policy_that_no_bound_can_meet_or_miss_is_refused(limit: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=limit):
+        Policy.model_validate({limit: value})
 
 
 def test_several_rounds_are_priced() -> None:

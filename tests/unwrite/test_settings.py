@@ -78,3 +78,10 @@ def test_the_files_of_an_embedded_database_are_known(tmp_path: Path) -> None:
     (tmp_path / "unwrite.db").touch()
     assert settings.database_files() == [tmp_path / "unwrite.db"]
     assert Settings(home=tmp_path, database_url="postgresql://h/d").database_files() == []
+
+
+@pytest.mark.parametrize("threshold", ["0", "1", "1.5"])
+def test_a_threshold_that_says_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, threshold: str) -> None:
+    monkeypatch.setenv("UNWRITE_LEAK_THRESHOLD", threshold)
+    with pytest.raises(ValidationError, match="leak_threshold"):
+        Settings()
