@@ -43,8 +43,7 @@ def bootstrap_upper(counts: Counts, confidence: float = 0.95, *, draws: int = 40
     rates = np.array([c / n for n, c in counts if n > 0])
     if len(rates) == 0:
         return 1.0
-    if not rates.any():
-        return clopper_pearson_upper(0, len(rates), confidence)
+    least = clopper_pearson_upper(0, len(rates), confidence)
     random = np.random.default_rng(seed)
     picked = random.integers(0, len(rates), size=(draws, len(rates)))
-    return float(np.quantile(rates[picked].mean(axis=1), confidence, method="higher"))
+    return max(least, float(np.quantile(rates[picked].mean(axis=1), confidence, method="higher")))

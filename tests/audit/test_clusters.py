@@ -12,6 +12,13 @@ def test_without_a_leak_every_fact_counts_once() -> None:
     assert effective_upper(counts) == bootstrap_upper(counts) == clopper_pearson_upper(0, 50)
 
 
+@pytest.mark.parametrize("leaked", [1, 5, 20])
+def test_a_leak_never_makes_the_bootstrap_promise_more_than_none(leaked: int) -> None:
+    for facts in (1, 5, 20):
+        counts = [(20, leaked)] + [(20, 0)] * (facts - 1)
+        assert bootstrap_upper(counts) >= clopper_pearson_upper(0, facts)
+
+
 def test_nothing_tried_means_nothing_known() -> None:
     assert effective_upper([]) == bootstrap_upper([]) == 1.0
 
@@ -47,3 +54,9 @@ def test_the_bootstrap_by_fact_covers_about_as_promised_with_many_facts() -> Non
     drawn = simulated(300, 80, 10, 0.3, 0.3)
     held = np.mean([bootstrap_upper([(10, int(c)) for c in row], draws=500) >= 0.3 for row in drawn])
     assert held >= 0.91
+
+
+def test_the_bootstrap_by_fact_covers_with_few_facts_that_seldom_leak() -> None:
+    drawn = simulated(400, 20, 10, 0.02, 0.3)
+    held = np.mean([bootstrap_upper([(10, int(c)) for c in row], draws=500) >= 0.02 for row in drawn])
+    assert held >= 0.95
