@@ -159,8 +159,8 @@ def joined_attacks(phases: Sequence[PhaseResult]) -> PhaseResult:
         for name in ("rephraser_failures", "detector_failures", "missing_probes")
     }
     names = {
-        name: "; ".join(dict.fromkeys(getattr(phase, name) for phase in phases))
-        for name in ("attack", "target")
+        name: "; ".join(dict.fromkeys(said for phase in phases if (said := getattr(phase, name))))
+        for name in ("attack", "target", "second")
     }
     return first.model_copy(update={**names, "facts": facts, **totals})
 

@@ -173,7 +173,8 @@ def run_phase(
 ) -> tuple[PhaseResult, Transcript]:
     """Attack one target. Hand the same `probes` to every phase; when absent they are made here.
 
-    `second`: another opinion on outputs in which `detector` saw nothing; counted apart, it never decides.
+    `second`: another opinion on outputs in which `detector` saw nothing; counted apart, it never decides. Attacks that
+    judge in their own way have none: what they note as output is their own wording.
     With a `journal` a phase that was stopped (a crash, `stop`, an error of the target) goes on behind its last
     whole batch. Without `keep_outputs` the transcript says only that there was one: an answer that was destroyed
     must not come back by way of a leak.
@@ -183,6 +184,7 @@ def run_phase(
     attack.check(target)
     asked = probes if probes is not None else make_probes(facts, attack, seed, max_tokens=sampling.max_tokens)
     by_id = {fact.id: fact for fact in facts}
+    second = second if attack.judges_words else None
     phase = _Phase(name, target, attack, detector, sampling, seed, asked, by_id, keep_outputs, second)
     lines = tuple(_sampled(phase, journal or Journal(MemoryLog()), progress, stop))
     counted, refused = _counted(asked, lines, attack.key), dict(asked.refused)

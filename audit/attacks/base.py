@@ -85,6 +85,11 @@ class Attack(ABC):
     def phrase(self, fact: AuditFact, seed: int) -> tuple[list[Phrasing], bool]:
         """Return the prompts for a fact, at most `probes_wanted`, and whether its own rephraser failed."""
 
+    @property
+    def judges_words(self) -> bool:
+        """Whether an output is what the model said, and the detector alone judges it."""
+        return type(self).judge is Attack.judge
+
     def ask(
         self, target: Target, asked: Sequence[tuple[Probe, AuditFact]], sampling: Sampling, seed: int
     ) -> list[list[str]]:

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import pytest
 
-from audit.attacks import RephraseAttack, make_probes
+from audit.attacks import ATTACKS, RephraseAttack, attack_named, make_probes
 from audit.detect import ExactDetector, shipped_cases
 from audit.facts import AuditFact
 from audit.report import build, validate
-from audit.results import ProbeResult
+from audit.results import ProbeResult, joined_attacks
 from audit.run import run_phase
 from audit.semantic import SemanticDetector, shipped_quality
 from audit.transcript import Transcript
 from audit.words import texts
 from benchmarks.detectors import CALIBRATION, MOST_FALSE_ALARMS, calibrated
 from tests.audit.fakes import METHOD, NOW, Leaky, facts, neighbours, report
+from tests.audit.open_model import OpenModel
 
 NEAR = {frozenset(("guitar", "six-string")), frozenset(("guitar", "guitar"))}
 
@@ -137,6 +138,32 @@ def test_the_transcript_remembers_it() -> None:
         second=Alarmist(),  # type: ignore[arg-type]
     )
     assert {line.second for line in Transcript.from_bytes(transcript.to_bytes()).lines} == {"leaked"}
+
+
+@pytest.mark.parametrize("name", sorted(ATTACKS))
+def test_it_is_asked_only_about_what_the_model_said(name: str) -> None:
+    known = facts(2)
+    result, transcript = run_phase(
+        "after",
+        OpenModel(known, 0.0),
+        known,
+        attack_named(name),
+        ExactDetector(),
+        second=Alarmist(),  # type: ignore[arg-type]
+    )
+    own = name in ("logit-lens", "prefix", "probability-delta", "scope-membership", "state-scan")
+    assert result.second == ("" if own else Alarmist.name)
+    assert result.doubted == (0 if own else result.samples)
+    assert {line.second for line in transcript.lines} == ({None} if own else {"leaked"})
+
+
+def test_it_stands_beside_joined_attacks_of_which_the_first_judges_by_itself() -> None:
+    known = facts(2)
+    alone, judged = (
+        run_phase("after", OpenModel(known), known, attack_named(name), ExactDetector(), second=Alarmist())[0]  # type: ignore[arg-type]
+        for name in ("prefix", "rephrase")
+    )
+    assert joined_attacks([alone, judged]).second == Alarmist.name
 
 
 def test_it_cannot_doubt_more_than_the_clean_samples() -> None:
