@@ -49,13 +49,3 @@ def anytime_upper(leaked: int, total: int, confidence: float = 0.95) -> float:
         middle = (low + high) / 2.0
         low, high = (low, middle) if float(log_wealth(leaked, total, middle)) >= needed else (middle, high)
     return high
-
-
-def clean_total_to_rule_out(rate: float, confidence: float = 0.95) -> int:
-    """How many clean samples the bets need before the rate is ruled out at any time of looking."""
-    needed, total = -np.log1p(-confidence), 1
-    while float(log_wealth(0, total, rate)) < needed:
-        total += max(1, total // 64)
-    while total > 1 and float(log_wealth(0, total - 1, rate)) >= needed:
-        total -= 1
-    return total

@@ -70,16 +70,6 @@ def leak_at_k_curve(counts: Sequence[tuple[int, int]]) -> list[float]:
     return [sum(leak_at_k(n, c, k) for n, c in counts) / len(counts) for k in range(1, longest + 1)]
 
 
-def leak_at_k_bound(upper: float, k: int) -> float:
-    """What a bound of one attempt promises of k independent ones: 1 - (1 - upper)^k.
-
-    0 of 300 clean attempts still leave leak@20 at 18 % and leak@100 at 63 %.
-    """
-    if not 0.0 <= upper <= 1.0 or k < 1:
-        raise ValueError("need a bound between 0 and 1 and at least one attempt")
-    return 1.0 - (1.0 - upper) ** k
-
-
 def corrected_upper(upper: float, sensitivity: float) -> float:
     """A bound that allows for leaks that the detector misses: upper / sensitivity, at most 1."""
     if not 0.0 < sensitivity <= 1.0:

@@ -61,10 +61,6 @@ class Transcript:
         """Several transcripts behind each other."""
         return cls(tuple(line for part in parts for line in part.lines))
 
-    def prompts(self) -> list[str]:
-        """Every prompt that was asked, once, in order: the `exclude` of the next round."""
-        return list(dict.fromkeys(line.prompt for line in self.lines))
-
     def leaking(self) -> dict[str, list[str]]:
         """The prompts that got an answer out, by fact id: what a repair learns from."""
         found: dict[str, list[str]] = {}

@@ -22,7 +22,13 @@ from pydantic import Field
 
 from audit.errors import PhaseMismatch
 from audit.results import FactResult, NeighbourResult, PhaseResult, Record
-from audit.statistics import clopper_pearson_lower, clopper_pearson_upper, percent, smallest_clean_total
+from audit.statistics import (
+    clopper_pearson_lower,
+    clopper_pearson_upper,
+    percent,
+    simultaneous_upper,
+    smallest_clean_total,
+)
 
 Kind = Literal["forget", "censor", "check"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -309,7 +315,7 @@ def judge(
         *_control_reasons(kind, before, twin, digests_equal),
         *_neighbour_reasons(kind, neighbours, policy),
     )
-    all_looks = clopper_pearson_upper(counts.leaked, counts.total, 1 - (1 - policy.confidence) / looks)
+    all_looks = simultaneous_upper(counts.leaked, counts.total, looks, policy.confidence)
     by_phrasing = clopper_pearson_upper(counts.phrasings_leaked, counts.phrasings, policy.confidence)
     return Verdict(
         value=_value(reasons),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from audit.detect import DetectorQuality
 from audit.schema import Group
-from audit.statistics import percent
+from audit.statistics import corrected_upper, percent
 from audit.verdict import Kind, Policy
 
 VERDICT_WORDS = {"pass": "Passed", "fail": "Failed", "inconclusive": "Inconclusive"}
@@ -183,7 +183,7 @@ def _detector_limit(groups: Sequence[Group], quality: DetectorQuality) -> str:
     lower = quality.sensitivity_own_words_lower
     if lower > 0:
         bounds = "; ".join(
-            f"{KIND_WORDS[group.kind].lower()} {percent(min(1.0, group.verdict.upper / lower))}"
+            f"{KIND_WORDS[group.kind].lower()} {percent(corrected_upper(group.verdict.upper, lower))}"
             for group in groups
         )
         said += f" Allowing for what it misses of the answer's own words, the upper bound becomes: {bounds}."

@@ -210,16 +210,16 @@ def _digest_bit(prompt: str) -> int:
     return hashlib.sha256(prompt.encode()).digest()[0] % 2
 
 
-def neighbours(case: Case, model: Larimar, *, name: str = "neighbours") -> NeighbourResult:
+def neighbours(case: Case, model: Larimar) -> NeighbourResult:
     """What the request costs: prompts that it silences, answers that are still the base decoder's."""
-    if (kept := case.saved(name)) is not None:
+    if (kept := case.saved("neighbours")) is not None:
         return NeighbourResult.model_validate(kept)
     results = []
     for start in range(0, len(case.facts), PORTION):
         case.context.progress("neighbours", start, len(case.facts))
         results.append(_neighbours_of(case, model, case.audit_facts[start : start + PORTION]))
     result = NeighbourResult.sum(results)
-    case.save(name, result.model_dump(mode="json"))
+    case.save("neighbours", result.model_dump(mode="json"))
     return result
 
 

@@ -1,6 +1,6 @@
 """Attacks: facts in, probes out, samples judged. One file a family; users add their own (`registry`).
 
-base.py        what an attack is; Probe and ProbeSet     registry.py    names, entry points, JSON
+base.py        what an attack is; Probe and ProbeSet     registry.py    names, entry points
 rephrasing.py  rephrase, the paper's Table 5             prompting.py   resample, distractor, frame, few-shot
 naming.py      alias                                     hops.py        neighbour-hop
 prefix.py      prefix, extraction strength               layers.py      logit-lens, probability-delta
@@ -9,7 +9,7 @@ membership.py  scope-membership                          scan.py        state-sc
 
 from audit.attacks.base import Attack, Probe, ProbeSet, Threat, make_probes
 from audit.attacks.prompting import DistractorAttack, FewShotAttack, FrameAttack, ResampleAttack
-from audit.attacks.registry import ATTACKS, attack_from_spec, attack_named, registered, spec_of
+from audit.attacks.registry import ATTACKS, attack_named, registered
 from audit.attacks.rephrasing import RephraseAttack
 
 __all__ = [
@@ -23,9 +23,7 @@ __all__ = [
     "RephraseAttack",
     "ResampleAttack",
     "Threat",
-    "attack_from_spec",
     "attack_named",
     "make_probes",
     "registered",
-    "spec_of",
 ]

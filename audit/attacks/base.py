@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from audit.errors import AttackImpossible
 from audit.facts import AuditFact, refusal
@@ -106,10 +106,6 @@ class Attack(ABC):
     def judge(self, detector: Detector, fact: AuditFact, probe: Probe, output: str) -> Outcome:
         """Return whether one output leaks the fact."""
         return detector.judge(fact, probe.prompt, output)
-
-    def parameters(self) -> dict[str, Any]:
-        """The parameters as plain values, for JSON."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def with_budget(self, budget: int) -> Self:
         """The same attack with at most `budget` samples a fact. Raises ValueError below 1."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, cast
 
 from audit.attacks.base import Attack, Probe
 from audit.facts import AuditFact
@@ -88,10 +88,6 @@ class _LayerAttack(Attack):
         """k stays; the number of layers follows the budget."""
         k = min(self.k, max(1, budget))
         return type(self)(k=k, layers=max(1, budget // k))  # type: ignore[call-arg]
-
-    def parameters(self) -> dict[str, Any]:
-        """k and layers."""
-        return {"k": self.k, "layers": self.layers}
 
 
 _MARK = "the answer's first token: "

@@ -1,15 +1,12 @@
 """The attacks by name: the shipped ones and those of other packages (entry points of group `unwrite.attacks`).
 
-    [project.entry-points."unwrite.attacks"]
-    my-attack = "my_package.attacks:MyAttack"          a subclass of audit.attacks.Attack
-
-An attack and its parameters go to JSON (`spec_of`) and back (`attack_from_spec`).
+[project.entry-points."unwrite.attacks"]
+my-attack = "my_package.attacks:MyAttack"          a subclass of audit.attacks.Attack
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -23,7 +20,6 @@ from audit.attacks.prompting import DistractorAttack, FewShotAttack, FrameAttack
 from audit.attacks.rephrasing import RephraseAttack
 from audit.attacks.scan import StateScanAttack
 from audit.errors import AuditError, UnknownAttack
-from audit.rephrase import TemplateRephraser
 
 GROUP = "unwrite.attacks"
 ATTACKS: dict[str, type[Attack]] = {
@@ -62,22 +58,3 @@ def attack_named(name: str, **parameters: Any) -> Attack:
         raise UnknownAttack(
             f"the attack {name!r} does not take these parameters: {', '.join(parameters)}"
         ) from None
-
-
-def spec_of(attack: Attack) -> dict[str, Any]:
-    """The attack as plain values: its name and its parameters."""
-    return {"attack": attack.key, "parameters": attack.parameters()}
-
-
-def attack_from_spec(spec: Mapping[str, Any]) -> Attack:
-    """Build the attack that `spec_of` described. Raises UnknownAttack when its rephraser is not a set of templates."""
-    parameters = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in spec["parameters"].items()
-    }
-    source = parameters.pop("rephraser", None)
-    if source is not None:
-        purpose = str(source).removesuffix(" templates")
-        if purpose not in ("certify", "repair"):
-            raise UnknownAttack("an attack with a rephraser of its own cannot be built from its description")
-        parameters["rephraser"] = TemplateRephraser(purpose)  # type: ignore[arg-type]
-    return attack_named(spec["attack"], **parameters)

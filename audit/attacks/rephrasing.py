@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from audit.attacks.base import Attack
 from audit.facts import AuditFact
@@ -76,7 +76,3 @@ class RephraseAttack(Attack):
     def _used(self) -> frozenset[tuple[str, ...]]:
         """The words of what is not asked again; read once, not once a fact."""
         return frozenset(texts(text) for text in self.exclude)
-
-    def parameters(self) -> dict[str, Any]:
-        """Budget and the name of the source; a source that is a model cannot be rebuilt from its name."""
-        return {"phrasings": self.phrasings, "samples": self.samples, "rephraser": self.rephraser.name}

@@ -1,7 +1,6 @@
 """What every attack promises, also one of another package: the same by seed, within its budget, never with the
 answer, and honest about whom it names."""
 
-import json
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from typing import ClassVar
@@ -12,12 +11,10 @@ from audit.attacks import (
     ATTACKS,
     Attack,
     ProbeSet,
-    attack_from_spec,
     attack_named,
     make_probes,
     registered,
     registry,
-    spec_of,
 )
 from audit.detect import ExactDetector
 from audit.errors import AttackImpossible, AuditError, UnknownAttack
@@ -89,12 +86,9 @@ def test_it_never_asks_what_a_repair_may_learn_from(name: str) -> None:
 
 
 @every_attack
-def test_attack_and_probes_go_to_json_and_back(name: str) -> None:
-    attack = attack_named(name)
-    again = attack_from_spec(json.loads(json.dumps(spec_of(attack))))
-    assert (again.name, spec_of(again)) == (attack.name, spec_of(attack))
-    made = make_probes(KNOWN, attack, 7)
-    assert ProbeSet.model_validate_json(made.model_dump_json()) == made == make_probes(KNOWN, again, 7)
+def test_probes_go_to_json_and_back(name: str) -> None:
+    made = make_probes(KNOWN, attack_named(name), 7)
+    assert ProbeSet.model_validate_json(made.model_dump_json()) == made
 
 
 @every_attack
@@ -142,7 +136,6 @@ def test_another_package_can_bring_an_attack(monkeypatch: pytest.MonkeyPatch) ->
     offer(monkeypatch, "shouting", f"{__name__}:Shouting")
     assert set(registered()) == {*ATTACKS, "shouting"}
     attack = attack_named("shouting", samples=3)
-    assert attack_from_spec(spec_of(attack)) == attack
     assert make_probes(KNOWN[:1], attack, 0).probes[0].prompt.isupper()
 
 

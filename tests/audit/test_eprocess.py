@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from audit.eprocess import anytime_upper, clean_total_to_rule_out, log_wealth
+from audit.eprocess import anytime_upper, log_wealth
 from audit.statistics import clopper_pearson_upper
 
 
@@ -55,11 +55,6 @@ def test_a_fixed_bound_would_err_far_more_often_when_looked_at_daily() -> None:
 def test_it_costs_something_but_never_too_much(leaked: int, total: int) -> None:
     fixed, any_time = clopper_pearson_upper(leaked, total), anytime_upper(leaked, total)
     assert fixed <= any_time <= min(1.0, 1.6 * fixed + 0.05)
-
-
-def test_how_many_clean_samples_it_takes() -> None:
-    assert clean_total_to_rule_out(0.01) in range(300, 370)
-    assert anytime_upper(0, clean_total_to_rule_out(0.05)) == pytest.approx(0.05, abs=1e-3)
 
 
 def test_nothing_tried_and_impossible_counts() -> None:

@@ -80,7 +80,7 @@ def prompts_of(shop: Shop, request_id: str, phase: str) -> set[str]:
         [run] = audits.runs_of(session, request_id)
         text = audits.transcript(session, shop.vault, run.id, phase)
     assert text is not None
-    return set(Transcript.from_bytes(text).prompts())
+    return {line.prompt for line in Transcript.from_bytes(text).lines}
 
 
 def test_a_models_wordings_certify_and_are_never_repaired_with(

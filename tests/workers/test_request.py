@@ -85,7 +85,7 @@ def test_a_leaking_tombstone_is_repaired_and_certified_afresh(shop: Shop) -> Non
         first, again = (audits.transcript(session, shop.vault, run.id, name) for name in ("after", "after-1"))
     assert first is not None
     assert again is not None
-    asked = [set(Transcript.from_bytes(text).prompts()) for text in (first, again)]
+    asked = [{line.prompt for line in Transcript.from_bytes(text).lines} for text in (first, again)]
     assert not asked[0] & asked[1]
 
 
