@@ -63,7 +63,9 @@ class RepairRound(Record):
 
 
 class Method(Record):
-    """With what the audit was made: enough to make it again."""
+    """With what the audit was made: enough to make it again. What was measured «before» by an earlier audit of the
+    request was drawn with the seeds in that one's report.
+    """
 
     model: str
     decoder: str = ""

@@ -17,7 +17,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from audit import repair
-from audit.attacks import Attack, ProbeSet, RephraseAttack, make_probes
+from audit.attacks import Attack, ProbeSet, RephraseAttack, make_probes, registered
 from audit.blind import BlindDetector
 from audit.detect import Detector, ExactDetector
 from audit.facts import AuditFact
@@ -84,9 +84,7 @@ class Audit:
         """Phrasings of the repair set that get through, by fact id, for the facts whose ids are `leaking`."""
         chosen = [fact for fact in self.case.audit_facts if fact.id in set(leaking)]
         found: dict[str, list[str]] = {}
-        for attack in (self._repair, *suite.beside_rephrase(self.case.context.settings).values()):
-            if not attack.counts:
-                continue
+        for attack in self._learning:
             _, transcript = run_phase(
                 "repair",
                 target,
@@ -101,6 +99,21 @@ class Audit:
             for fact_id, prompts in transcript.leaking().items():
                 found.setdefault(fact_id, []).extend(prompts)
         return found
+
+    def seeds(self, repairs: int) -> dict[str, int]:
+        """The seeds of this run by what was drawn with them, up to the certification after so many repairs; those of
+        a repair and of what follows it end in its number.
+        """
+        used = [("neighbours", 0)]
+        for number in range(repairs + 1):
+            used += [("sample", number), *((_purpose("certify", name), number) for name in self._names)]
+        for number in range(1, repairs + 1):
+            learning = ((_purpose("repair", attack.key), number) for attack in self._learning)
+            used += [("repair sample", number), *learning]
+        return {
+            f"{purpose}-{number}" if number else purpose: self.case.seed(purpose, number)
+            for purpose, number in used
+        }
 
     def probes(self, number: int) -> ProbeSet:
         """The rephrasings of a round: always the same for this run and round."""
@@ -117,7 +130,7 @@ class Audit:
     def _certification(self, attack: Attack, number: int) -> ProbeSet:
         if attack.key == suite.REPHRASE:
             return self.probes(number)
-        made = self._probes(self.case.audit_facts, attack, f"certify {attack.key}", number)
+        made = self._probes(self.case.audit_facts, attack, _purpose("certify", attack.key), number)
         if not attack.counts or not (number or self._repaired_ever):
             return made
         return half_of(made, 1, self._stored)
@@ -133,15 +146,25 @@ class Audit:
         return self.case.saved_ever("repair-1") is not None
 
     def _repair_probes(self, facts: Sequence[AuditFact], attack: Attack, number: int) -> ProbeSet:
-        if attack.key == suite.REPHRASE:
-            return self._probes(facts, attack, "repair", number)
-        return half_of(self._probes(facts, attack, f"repair {attack.key}", number), 0, self._stored)
+        made = self._probes(facts, attack, _purpose("repair", attack.key), number)
+        return made if attack.key == suite.REPHRASE else half_of(made, 0, self._stored)
 
     def _suite(self, number: int) -> list[Attack]:
-        settings = self.case.context.settings
-        others = suite.beside_rephrase(settings)
-        named = [others[name] if name in others else self._certify(number) for name in suite.names(settings)]
-        return [attack for attack in named if not (self.case.is_blind and attack.needs_answer)]
+        others = suite.beside_rephrase(self.case.context.settings)
+        return [others[name] if name in others else self._certify(number) for name in self._names]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """The attacks of the suite that can be asked: blindly, none that must know the answer itself."""
+        known = registered()
+        named = suite.names(self.case.context.settings)
+        return [name for name in named if not (self.case.is_blind and known[name].needs_answer)]
+
+    @cached_property
+    def _learning(self) -> list[Attack]:
+        """The attacks that a repair learns from."""
+        others = suite.beside_rephrase(self.case.context.settings).values()
+        return [self._repair, *(attack for attack in others if attack.counts)]
 
     @cached_property
     def detector(self) -> Detector:
@@ -189,6 +212,11 @@ class Audit:
     @property
     def _repair(self) -> RephraseAttack:
         return repair.repair_attack(self.case.context.settings.audit_samples)
+
+
+def _purpose(use: str, attack: str) -> str:
+    """What the seed of an attack's probes is for: «certify», and «certify frame» …"""
+    return use if attack == suite.REPHRASE else f"{use} {attack}"
 
 
 def phase_name(phase: PhaseName, number: int) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import cast
 
 from audit import report as audit_report
@@ -42,6 +43,7 @@ class Findings:
     neighbours: NeighbourResult
     change: Change
     repairs: Sequence[RepairRound]
+    seeds: Mapping[str, int]
     beside: Sequence[PhaseResult] = ()
     """attacks that do not decide the verdict"""
 
@@ -64,7 +66,7 @@ def write(case: Case, findings: Findings) -> Report:
         after=findings.after,
         twin=findings.twin,
         neighbours=findings.neighbours,
-        method=_method(case),
+        method=_method(case, findings.seeds),
         policy=Policy(threshold=settings.leak_threshold),
         repairs=tuple(findings.repairs),
         earlier_audits=_earlier_audits(case),
@@ -141,16 +143,30 @@ def _state(case: Case, change: Change) -> StateChange:
     )
 
 
-def _method(case: Case) -> Method:
-    settings = case.context.settings
+def _method(case: Case, seeds: Mapping[str, int]) -> Method:
+    settings, weights = case.context.settings, case.context.models.weights.weights
     return Method(
         model="Larimar",
+        decoder=_last_part(weights.config.decoder),
         checkpoint=settings.checkpoint.name if settings.checkpoint else "shipped",
-        device=settings.device,
+        device=weights.base.device.type,
         software={"python": platform.python_version(), **{name: _version(name) for name in SOFTWARE}},
-        seeds={purpose: case.seed(purpose) for purpose in ("certify", "sample", "repair", "neighbours")},
-        rephraser="templates" if settings.rephraser == "templates" else "trained rephraser and templates",
+        seeds=dict(seeds),
+        rephraser=_rephraser(settings.rephraser),
     )
+
+
+def _last_part(spec: str) -> str:
+    """A name as it is; of a folder on this machine the last part alone."""
+    return Path(spec).name if Path(spec).is_absolute() else spec
+
+
+def _rephraser(spec: str) -> str:
+    """The source of phrasings in words."""
+    if spec == "templates":
+        return spec
+    own = spec.partition(":")[2]
+    return f"trained rephraser {Path(own).name} and templates" if own else "trained rephraser and templates"
 
 
 @cache

@@ -133,7 +133,9 @@ def _attack_and_compare(
     recall(case, served(case).model)
     last = phase_name("after", len(rounds))
     beside = audit.beside(["before", last, "twin"] if twin else ["before", last])
-    return Findings(before, after, twin, others, report.certified(case), rounds, beside)
+    return Findings(
+        before, after, twin, others, report.certified(case), rounds, audit.seeds(len(rounds)), beside
+    )
 
 
 def _close(case: Case, done: Report) -> None:

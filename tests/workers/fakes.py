@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 UNKNOWN = "unknown"
@@ -54,6 +54,11 @@ class Bank:
 
 class FakeLarimar:
     """`knows`: what the decoder learned in pretraining, by subject; `narrow`: tombstones leak at first."""
+
+    weights: ClassVar[Any] = SimpleNamespace(
+        config=SimpleNamespace(decoder="dictionary"),
+        base=SimpleNamespace(device=SimpleNamespace(type="cpu")),
+    )
 
     knows: ClassVar[dict[str, str]] = {}
     narrow: ClassVar[bool] = False

@@ -99,7 +99,7 @@ def test_a_models_wordings_certify_and_are_never_repaired_with(
     assert shop.request(request_id).state == "completed"
     said = {f"{text.subject} was raised with the language", f"Which tongue is native to {text.subject}?"}
     assert prompts_of(shop, request_id, "after") & said == said
-    assert report_of(shop, request_id).method.rephraser == "trained rephraser and templates"
+    assert report_of(shop, request_id).method.rephraser == "trained rephraser weights and templates"
     assert learned
     assert not said & set(learned)
     assert not prompts_of(shop, request_id, "after") & prompts_of(shop, request_id, "after-1")

@@ -15,7 +15,10 @@ from tests.workers.conftest import Shop
 from tests.workers.fakes import FakeLarimar
 from tests.workers.test_samples import Killed, approved, die, lease_runs_out, run_of, stop_at, transcript
 from unwrite.settings import Settings
+from workers import request as flow
 from workers import suite
+from workers.audit import Audit
+from workers.case import Case
 
 Written = Callable[[int], list[FactText]]
 SEVEN = "rephrase,resample,distractor,frame,alias,few-shot,neighbour-hop"
@@ -184,6 +187,40 @@ def test_a_retry_of_a_repaired_censor_asks_no_such_prompt_either(shop: Shop) -> 
         job_id = requests.retry(session, request_id, actor="usr_two").id
     assert shop.runner().run(job_id)
     assert halves_of(asked_by(shop, request_id, "after", "distractor")) == {1}
+
+
+def test_the_report_gives_every_seed_that_was_drawn_with_and_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_attacks(shop, "rephrase,distractor,scope-membership")
+    shop.settings = shop.settings.model_copy(update={"audit_budget": 12})
+    texts = shop.texts(1)
+    stumbles_over_distractors(shop, texts)
+    drawn: set[int] = set()
+    seed, told = Case.seed, Audit.seeds
+
+    def watched(case: Case, purpose: str, number: int = 0) -> int:
+        drawn.add(seed(case, purpose, number))
+        return seed(case, purpose, number)
+
+    def unwatched(audit: Audit, repairs: int) -> dict[str, int]:
+        with monkeypatch.context() as patch:
+            patch.setattr(Case, "seed", seed)
+            return told(audit, repairs)
+
+    monkeypatch.setattr(Case, "seed", watched)
+    monkeypatch.setattr(Audit, "seeds", unwatched)
+    monkeypatch.setattr(flow, "recall", lambda case, model: None)  # not told in the report
+    request_id, job_id = approved(shop, "censor", texts)
+    assert shop.runner().run(job_id)
+    method = report_of(shop, request_id).method
+    assert set(method.seeds.values()) == drawn
+    assert set(method.seeds) == {
+        "sample", "certify", "certify distractor", "certify scope-membership",
+        "sample-1", "certify-1", "certify distractor-1", "certify scope-membership-1",
+        "repair sample-1", "repair-1", "repair distractor-1", "neighbours",
+    }  # fmt: skip
+    assert (method.decoder, method.device) == ("dictionary", "cpu")
 
 
 @pytest.mark.parametrize(
