@@ -118,7 +118,7 @@ def verify(
 
     try:
         known = read_public_list(trusted.read_bytes()) if trusted else key_ring(Settings()).public()
-        files = {path.name: path.read_bytes() for path in (*reports, *transcripts)}
+        files = {str(path): path.read_bytes() for path in (*reports, *transcripts)}
         data = certificate.read_bytes()
     except (KeyProblem, OSError) as error:
         raise click.UsageError(str(error)) from None
@@ -209,7 +209,7 @@ def check_log(certificates: tuple[Path, ...], trusted: Path | None) -> None:
 
     settings = Settings()
     known = read_public_list(trusted.read_bytes()) if trusted else key_ring(settings).public()
-    outside = {path.name: path.read_bytes() for path in certificates}
+    outside = {str(path): path.read_bytes() for path in certificates}
     with _database(settings) as database, database.session(read_only=True) as session:
         done = check(session, Vault(settings.master_key()), known, outside)
     for problem in done.found:

@@ -61,7 +61,7 @@ class Outcome:
 def check(
     session: Session, vault: Vault, keys: Sequence[TrustedKey], outside: Mapping[str, bytes] | None = None
 ) -> Outcome:
-    """Walk everything; `outside`: certificates that were handed out, by file name."""
+    """Walk everything; `outside`: certificates that were handed out, by path."""
     heads, kept = certificates.heads(session), certificates.signed_reports(session)
     given = {name: _readable(data) for name, data in (outside or {}).items()}
     sizes = {head.size for head in heads} | {one.proof.index + 1 for one in given.values() if one}

@@ -70,8 +70,28 @@ def test_a_report_is_signed_exported_and_verified(
     lines[0].write_bytes(lines[0].read_bytes().replace(b"Pat", b"Pit", 1))
     bad = run("verify", out / "report.dsse", *given, "--keys", out / "trusted.json")
     assert bad.exit_code == 1
-    assert f"FAIL  {lines[0].name}" in bad.output
+    assert f"FAIL  {lines[0]}" in bad.output
     assert run("log", "check", out / "report.dsse").exit_code == 0
+
+
+def test_files_of_the_same_name_in_several_folders_are_all_looked_at(
+    shop: Shop, written: Written, run: Run, tmp_path: Path
+) -> None:
+    run("keys", "new")
+    report_id, changed, good = reported(shop, written(2)[:1]), tmp_path / "changed", tmp_path / "good"
+    for out in (changed, good):
+        run("export", report_id, "--out", out)
+    for name in ("report.html", "report.dsse"):
+        (changed / name).write_bytes((changed / name).read_bytes() + b" ")
+    pages = [word for out in (changed, good) for word in ("--report", out / "report.html")]
+    verified = run("verify", good / "report.dsse", *pages)
+    assert verified.exit_code == 1
+    assert f"FAIL  {changed / 'report.html'}" in verified.output
+    assert f"ok    {good / 'report.html'}" in verified.output
+    checked = run("log", "check", changed / "report.dsse", good / "report.dsse")
+    assert checked.exit_code == 1
+    assert f"FAIL  {changed / 'report.dsse'}: it is no certificate" in checked.output
+    assert "1 problems" in checked.output
 
 
 def test_verify_knows_misuse(run: Run, tmp_path: Path) -> None:
