@@ -167,11 +167,20 @@ class Journal:
         self._write(lines)
 
     def close(self) -> str:
-        """End the record with a salt, unless it is ended already; returns the digest of everything."""
-        if self._next < len(self._old) and _END in self._old[self._next][0]:
+        """End the record with a salt, unless it is ended already; returns the digest of everything.
+
+        Raises AnotherAudit, and changes nothing, when samples stand here that this audit did not take up.
+        """
+        rest = self._old[self._next :]
+        if not rest:
+            self._write([{_END: {"salt": secrets.token_hex(16)}}])
+        elif len(rest) == 1 and _END in rest[0][0]:
             self._step(1)
         else:
-            self._write([{_END: {"salt": secrets.token_hex(16)}}])
+            raise AnotherAudit(
+                "the samples that are here go on with attacks that this audit does not have; name the same attacks "
+                "as before, or use another output folder"
+            )
         return self.head
 
     def _step(self, count: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from audit.attacks import RephraseAttack, make_probes
 from audit.detect import ExactDetector
-from audit.errors import AuditCancelled, AuditError, TranscriptTampered
+from audit.errors import AnotherAudit, AuditCancelled, AuditError, TranscriptTampered
 from audit.journal import FileLog, Journal, MemoryLog
 from audit.results import PhaseName, PhaseResult
 from audit.run import run_phase
@@ -20,6 +20,7 @@ from tests.audit.fakes import Leaky, facts
 
 KNOWN = facts(10)
 ATTACK = RephraseAttack()
+PHASES: tuple[PhaseName, ...] = ("after", "twin")
 
 
 def run(
@@ -129,6 +130,21 @@ def test_the_record_of_another_audit_is_refused() -> None:
     log = MemoryLog(record())
     with pytest.raises(TranscriptTampered, match="another output folder"):
         run_phase("after", Leaky(KNOWN, 0.5), KNOWN, ATTACK, ExactDetector(), seed=5, journal=Journal(log))
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_an_audit_with_fewer_attacks_is_refused_and_changes_nothing(ended: bool) -> None:
+    log = MemoryLog()
+    journal = Journal(log)
+    for name in PHASES:
+        run_phase(name, Leaky(KNOWN, 0.5), KNOWN, ATTACK, ExactDetector(), seed=4, journal=journal)
+    if ended:
+        journal.close()
+    kept, fewer = log.data, Journal(log)
+    run_phase("after", Leaky(KNOWN, 0.5), KNOWN, ATTACK, ExactDetector(), seed=4, journal=fewer)
+    with pytest.raises(AnotherAudit, match=r"same attacks.*another output folder"):
+        fewer.close()
+    assert log.data == kept
 
 
 def test_phases_follow_each_other_in_one_record() -> None:

@@ -146,6 +146,20 @@ def test_changed_samples_are_refused(servers: tuple[Server, Server], csv_file: P
     assert "was changed" in again.output
 
 
+def test_fewer_attacks_in_the_same_folder_are_refused_and_the_samples_stay(
+    servers: tuple[Server, Server], csv_file: Path
+) -> None:
+    quick = ("--model", "m", "--budget", "4", "--attack")
+    run(csv_file, endpoint(servers[1]), *quick, "rephrase,frame")
+    kept = (csv_file.parent / "out" / "samples.jsonl").read_bytes()
+    fewer = run(csv_file, endpoint(servers[1]), *quick, "rephrase")
+    assert fewer.exit_code == 3
+    assert "another output folder" in fewer.output
+    assert (csv_file.parent / "out" / "samples.jsonl").read_bytes() == kept
+    again = run(csv_file, endpoint(servers[1]), *quick, "rephrase,frame")
+    assert again.exit_code == 1, "the samples are still those of the first audit"
+
+
 @pytest.mark.parametrize("kind", ["censor", "forget"])
 def test_larimar_is_attacked_before_and_after(
     kind: str, csv_file: Path, monkeypatch: pytest.MonkeyPatch
