@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from audit.attacks import Attack, ProbeSet, RephraseAttack, attack_named, make_probes, registered
 from audit.detect import ExactDetector, measure, shipped_cases
 from audit.errors import AttackImpossible, AuditError
-from audit.facts import AuditFact
+from audit.facts import AuditFact, refusal
 from audit.journal import FileLog, Journal
 from audit.neighbours import neighbour_prompts
 from audit.rephrase import Rephraser
@@ -72,6 +72,11 @@ class Plan:
     def sampling(self) -> Sampling:
         """How completions are drawn."""
         return Sampling(max_tokens=self.max_tokens)
+
+    @property
+    def auditable(self) -> list[AuditFact]:
+        """The facts that can be audited honestly; the report lists the others as refused."""
+        return [fact for fact in self.facts if not refusal(fact, self.max_tokens)]
 
 
 def open_target(spec: str, plan: Plan) -> Target:
@@ -161,10 +166,10 @@ class Session:
         }  # fmt: skip
 
     def guarded(self) -> dict[str, Any]:
-        """Censor (or write and forget) the facts in a bank of their own, attacked before and after."""
+        """Censor (or write and forget) the auditable facts in a bank of their own, attacked before and after."""
         from larimar import Larimar
 
-        plan, facts = self.plan, [_model_fact(fact) for fact in self.plan.facts]
+        plan, facts = self.plan, [_model_fact(fact) for fact in self.plan.auditable]
         model = Larimar.load(plan.checkpoint, device=plan.device)
         self.second = SemanticDetector(model.similarity)
         key = secrets.token_bytes(
@@ -254,7 +259,7 @@ def _silent(reply: str) -> bool:
 
 
 def _neighbours(plan: Plan, model: larimar.Larimar) -> NeighbourResult:
-    prompts = [p for fact in plan.facts for p in neighbour_prompts(fact, NEIGHBOURS, plan.seed)]
+    prompts = [p for fact in plan.auditable for p in neighbour_prompts(fact, NEIGHBOURS, plan.seed)]
     return NeighbourResult(
         prompts=len(prompts),
         silenced=sum(found is not None for found in model.in_scope(prompts)),

@@ -176,6 +176,27 @@ def test_larimar_is_attacked_before_and_after(
     assert (group.twin is not None) == (kind == "forget")
 
 
+@pytest.mark.parametrize("kind", ["censor", "forget"])
+@pytest.mark.parametrize("good", [0, 20])
+def test_facts_that_cannot_be_audited_are_left_alone_and_told(
+    kind: str, good: int, csv_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, written = fakes.install(monkeypatch), set[str]()
+    put = fake._put
+    monkeypatch.setattr(
+        fake, "_put", lambda self, made: written.update(e.fact_id for e in made) or put(self, made)
+    )
+    lines = csv_file.read_text().splitlines()[: 1 + good]
+    csv_file.write_text("\n".join([*lines, "Bo Ek lives in,,Bo Ek", "Al lives in Oslo of,Oslo,Al"]) + "\n")
+    result = run(csv_file, "larimar", "--kind", kind)
+    assert result.exit_code == 3, result.output
+    [group] = validate((csv_file.parent / "out" / "report.json").read_bytes()).groups
+    refused = {fact.fact_id: fact.refused for fact in group.after.facts if fact.refused}
+    assert list(refused.values()) == ["no-answer", "prompt-holds-answer"]
+    assert written == {fact.fact_id for fact in group.after.facts} - set(refused)
+    assert "there is no answer to look for" in (csv_file.parent / "out" / "report.html").read_text()
+
+
 def test_ctrl_c_keeps_the_samples_and_the_same_command_goes_on(
     csv_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
