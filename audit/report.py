@@ -351,6 +351,8 @@ def validate(data: bytes) -> Report:
         said, follows = report, _rebuilt(report)
     except AuditError as error:
         raise ReportInvalid(f"the report's counts do not fit together: {error}") from None
+    except (ValueError, ArithmeticError):  # whose words may hold a value
+        raise ReportInvalid("nothing can be computed from the report's counts and policy") from None
     if report.schema_version != SCHEMA_VERSION:
         said, follows = _without_words(said), _without_words(follows)
     if follows.to_json() != said.to_json():

@@ -124,7 +124,7 @@ class RequestRecord(Record):
     state: StateChange
     repairs: tuple[RepairRound, ...] = ()
     facts: tuple[str, ...] = ()
-    earlier_audits: int = 0
+    earlier_audits: int = Field(ge=0, default=0)
     """finished audits of the same request before this one: each was a chance to pass"""
     history: tuple[Look, ...] = ()
     """what the earlier audits counted, as far as their reports say, oldest first"""
@@ -162,7 +162,7 @@ class Group(Record):
     """All facts of one kind of request, judged together."""
 
     kind: Kind
-    requests: tuple[RequestRecord, ...]
+    requests: tuple[RequestRecord, ...] = Field(min_length=1)
     before: PhaseResult | None
     after: PhaseResult
     twin: PhaseResult | None

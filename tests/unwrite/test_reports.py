@@ -37,6 +37,15 @@ def test_validate_tells_a_true_report_from_a_changed_one(broken: str) -> None:
     assert run("validate", "no-such-file.json").exit_code == 2
 
 
+def test_a_report_that_nothing_can_be_computed_from_is_not_valid(tmp_path: Path) -> None:
+    data, path = json.loads(Path(FORGET).read_text()), tmp_path / "impossible.json"
+    data["policy"]["confidence"] = 1.0
+    path.write_text(json.dumps(data))
+    done = run("validate", str(path))
+    assert (done.exit_code, "INVALID" in done.output) == (1, True)
+    assert run("compare", FORGET, str(path), "--out", str(tmp_path / "none")).exit_code == 1
+
+
 def test_validate_says_what_it_did_not_check_of_an_older_report() -> None:
     old = run("validate", OLD)
     assert old.exit_code == 0
