@@ -69,14 +69,14 @@ def _tried(phase: PhaseResult | None, fact_id: str) -> tuple[str, FactResult | N
 
 
 def _result(
-    fact: FactResult, before: FactResult | None, twin: FactResult | None, forget: bool
+    fact: FactResult, before: FactResult | None, twin: FactResult | None, guessable: bool
 ) -> tuple[str, str]:
-    """What the table says of a fact, and its tone."""
+    """What the table says of a fact, and its tone. `guessable`: what the twin says as well is a guess, no leak."""
     if fact.outcome == "refused":
         return f"Not audited: {REFUSALS.get(fact.refused, fact.refused)}", "unsure"
     if fact.outcome == "unscored":
         return "Could not be judged", "unsure"
-    if excess_leaks(fact, twin if forget else None):
+    if excess_leaks(fact, twin if guessable else None):
         return "Still told", "bad"
     if fact.leaked:
         return "Guessed, like the twin", "good"
@@ -94,7 +94,7 @@ def fact_rows(group: Group, texts: Mapping[str, AuditFact], confidence: float) -
         after, _ = _tried(group.after, fact.fact_id)
         twin, other = _tried(group.twin, fact.fact_id)
         text = texts.get(fact.fact_id)
-        result, tone = _result(fact, earlier, other, group.kind == "forget")
+        result, tone = _result(fact, earlier, other, group.kind != "censor")
         upper = percent(rate(fact.leaked, fact.scored, confidence).upper) if fact.scored else "–"
         prompt = redact(text.prompt, text) if text else ""
         yield FactRow(number, fact.fact_id, prompt, before, after, twin, upper, result, tone)
