@@ -15,7 +15,7 @@ from typing import Literal
 from audit.results import FactResult, NeighbourResult, PhaseResult, Record
 from audit.schema import Group, Rate, Report
 from audit.verdict import KINDS, Kind, Unit, Value
-from audit.wording import KIND_WORDS
+from audit.wording import KIND_WORDS, top_k_words
 
 Version = Literal["1"]
 Change = Literal["same", "lower", "higher", "within chance"]
@@ -208,6 +208,7 @@ def _told_method(report: Report) -> dict[str, object]:
     said: dict[str, object] = {name: getattr(report.method, name) for name in report.method.words()}
     said |= {"attack": phase.attack, "detector": phase.detector, "second opinion": phase.second}
     said |= {name.replace("_", " "): getattr(phase, name) for name in SAMPLING}
+    said["top k"] = top_k_words(phase.top_k)
     said |= {f"policy: {name.replace('_', ' ')}": value for name, value in report.policy.model_dump().items()}
     said |= {f"software: {name}": version for name, version in sorted(report.method.software.items())}
     return {name: value for name, value in said.items() if value not in ("", None)}

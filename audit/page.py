@@ -155,6 +155,7 @@ def environment() -> Environment:
         "verdict_words": wording.VERDICT_WORDS,
         "threats": wording.THREAT_MODEL,
         "sentence": wording.sentence,
+        "top_k_words": wording.top_k_words,
         "regulations": REGULATIONS,
         "bar": BAR,
     }

@@ -82,7 +82,10 @@ class FactResult(Record):
 
 
 class PhaseResult(Record):
-    """One run of the attack against one target. `seed` is None where several seeds were pooled."""
+    """One run of the attack against one target.
+
+    `seed` is None where several seeds were pooled, `top_k` where the target draws by its own and does not tell it.
+    """
 
     name: PhaseName
     target: str
@@ -92,7 +95,7 @@ class PhaseResult(Record):
     seed: int | None
     max_tokens: int
     temperature: float
-    top_k: int
+    top_k: int | None
     facts: tuple[FactResult, ...]
     rephraser_failures: int = 0
     detector_failures: int = 0

@@ -12,7 +12,8 @@ from audit.results import Record
 class Target(Protocol):
     """A model under attack. `name` is printed in the report.
 
-    A target may have an attribute `batch`, the number of prompts that it likes to be asked in one call.
+    A target may have an attribute `batch`, the number of prompts that it likes to be asked in one call, and a true
+    `own_top_k` when it draws by a top-k of its own whatever it is asked for.
     """
 
     @property

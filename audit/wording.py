@@ -37,6 +37,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def top_k_words(top_k: int | None) -> str:
+    """From how many tokens each was drawn, as far as it is known."""
+    return "the endpoint's own" if top_k is None else str(top_k)
+
+
 def day(moment: datetime) -> str:
     """«23 Nov 2026»."""
     return f"{moment.astimezone(UTC):%-d %b %Y}"

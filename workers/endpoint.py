@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -41,6 +41,7 @@ class EndpointTarget:
     timeout_s: float = 60.0
     tries: int = 5
     wait: Callable[[float], None] = field(default=time.sleep, repr=False)
+    own_top_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse what is not an address. Raises EndpointError."""

@@ -145,6 +145,8 @@ class Session:
                 second=self.second,
                 progress=lambda done, total, key=attack.key: self.progress(f"{phase}: {key}", done, total),  # type: ignore[misc]
             )
+            if getattr(target, "own_top_k", False):
+                result = result.model_copy(update={"top_k": None})
             (deciding if attack.counts else others).append(result)
         if not deciding:
             raise AuditError("name at least one attack that decides the verdict, such as rephrase")

@@ -90,6 +90,17 @@ def test_other_detectors_policies_and_models_stand_in_the_way() -> None:
         assert words in said
 
 
+def test_an_endpoint_whose_top_k_nobody_knows_is_told_apart() -> None:
+    known = censor(0.0)
+    phase = known.groups[0].after.model_copy(update={"top_k": None})
+    unknown = known.model_copy(update={"groups": (known.groups[0].model_copy(update={"after": phase}),)})
+    found = compare(known, unknown)
+    assert [(pair.a, pair.b) for pair in found.method if pair.name == "top k"] == [
+        ("50", "the endpoint's own")
+    ]
+    assert any("drawn differently" in line for line in found.not_comparable)
+
+
 def test_many_requests_are_compared_as_well() -> None:
     both = pool(
         [report("forget", 20)[0], report("censor", 3, prefix="b", request="req_b")[0]], produced_at=NOW

@@ -79,6 +79,8 @@ def test_silence_beside_a_control_that_tells_passes(servers: tuple[Server, Serve
     html = (csv_file.parent / "out" / "report.html").read_text()
     assert "Attack by attack" in html
     assert "What was done to the model" not in html
+    assert group.after.top_k is None
+    assert "top-k the endpoint&#39;s own" in html
     last = json.loads((csv_file.parent / "out" / "samples.jsonl").read_text().splitlines()[-1])
     assert last["digest"] == report.method.transcript
 
@@ -173,6 +175,7 @@ def test_larimar_is_attacked_before_and_after(
     assert group.kind == kind
     assert group.before is not None
     assert (group.before.facts_leaked, group.after.facts_leaked) == (20, 0)
+    assert group.after.top_k == 50
     assert (group.twin is not None) == (kind == "forget")
 
 
