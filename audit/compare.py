@@ -243,6 +243,11 @@ def _group_differences(name: str, a: Group, b: Group) -> Iterator[str]:
     elif mine != theirs:
         both, only_a, only_b = len(mine & theirs), len(mine - theirs), len(theirs - mine)
         yield f"{name}: {both} facts are in both, {only_a} only in A, {only_b} only in B."
+    if mine & theirs and not _requests(a) & _requests(b):
+        yield (
+            f"{name}: the reports are of different requests, and their facts are paired by id alone. The pairs mean "
+            "something only if both were made of the same list of facts."
+        )
     if a.verdict.unit != b.verdict.unit:
         yield f"{name}: A counts {a.verdict.unit}, B counts {b.verdict.unit}: the bounds are about different things."
     yield from _phase_differences(name, a.after, b.after)
@@ -250,6 +255,10 @@ def _group_differences(name: str, a: Group, b: Group) -> Iterator[str]:
         yield f"{name}: only one report has a never-written twin, so guesses are taken off in that one only."
     if (a.before is None) != (b.before is None):
         yield f"{name}: only one report has a positive control."
+
+
+def _requests(group: Group) -> set[str]:
+    return {record.info.request_id for record in group.requests}
 
 
 def _phase_differences(name: str, a: PhaseResult, b: PhaseResult) -> Iterator[str]:

@@ -13,10 +13,12 @@ command goes on where it was stopped.
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 import platform
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -27,6 +29,7 @@ from audit.attacks import Attack, ProbeSet, RephraseAttack, attack_named, make_p
 from audit.detect import ExactDetector, measure, shipped_cases
 from audit.errors import AttackImpossible, AuditError
 from audit.facts import AuditFact, refusal
+from audit.files import write_atomically
 from audit.journal import FileLog, Journal
 from audit.neighbours import neighbour_prompts
 from audit.rephrase import Rephraser
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     import larimar
 
 NEIGHBOURS = 6
+SALT = "request.salt"
 Progress = Callable[[str, int, int], None]
 
 
@@ -276,10 +280,19 @@ def _model_fact(fact: AuditFact) -> larimar.Fact:
 
 
 def _request_id(plan: Plan) -> str:
-    about = "\n".join([plan.target, plan.kind, str(plan.seed), str(plan.budget), *plan.attacks])
-    if plan.rephraser != "templates":
-        about += f"\n{plan.rephraser}"
-    return f"cli_{hashlib.sha256(about.encode()).hexdigest()[:12]}"
+    """An id of these facts and this plan in this folder, keyed: nobody can try a guess at the facts against it."""
+    said = json.dumps([
+        plan.target, plan.kind, plan.seed, plan.budget, plan.attacks, plan.rephraser, *map(asdict, plan.facts),
+    ])  # fmt: skip
+    return f"cli_{hmac.new(_salt(plan.out), said.encode(), hashlib.sha256).hexdigest()[:12]}"
+
+
+def _salt(folder: Path) -> bytes:
+    """The folder's secret, made once: an audit that goes on keeps its id."""
+    path = folder / SALT
+    if not path.exists():
+        write_atomically(path, secrets.token_bytes(32), mode=0o600)
+    return path.read_bytes()
 
 
 def _method(plan: Plan, transcript: str, rephraser: Rephraser) -> Method:

@@ -58,6 +58,7 @@ def test_bounds_and_verdicts_are_those_of_the_reports() -> None:
         ({"count": 3}, "A counts facts, B counts attempts"),
         ({"kind": "forget"}, "only report B has such facts"),
         ({"seed": 2}, "drawn anew"),
+        ({"request": "req_another"}, "paired by id alone"),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_words(other: dict[str, object], words: str) -> None:

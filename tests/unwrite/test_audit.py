@@ -282,6 +282,34 @@ def test_the_users_own_phrasings_are_asked_first(servers: tuple[Server, Server],
     assert report.method.rephraser == "the user's list"
 
 
+def request_id(csv_file: Path) -> str:
+    report = validate((csv_file.parent / "out" / "report.json").read_bytes())
+    return report.groups[0].requests[0].info.request_id
+
+
+def test_an_id_is_of_one_folder_and_its_facts_and_tells_nothing_of_them(
+    servers: tuple[Server, Server], csv_file: Path, tmp_path: Path
+) -> None:
+    quick = (endpoint(servers[0]), "--model", "m", "--budget", "1")
+    run(csv_file, *quick)
+    first = request_id(csv_file)
+    run(csv_file, *quick)
+    assert request_id(csv_file) == first, "an audit that goes on is the same one"
+    assert (tmp_path / "out" / "request.salt").stat().st_mode & 0o777 == 0o600
+    other = tmp_path / "other" / "facts.csv"
+    other.parent.mkdir()
+    other.write_bytes(csv_file.read_bytes())
+    run(other, *quick)
+    assert request_id(other) != first, "the same facts could be guessed at"
+    (tmp_path / "out" / "samples.jsonl").unlink()
+    csv_file.write_text(csv_file.read_text().replace("Lisbon", "Madrid"))
+    run(csv_file, *quick)
+    assert request_id(csv_file) != first, "other facts of the same ids"
+    reports = [str(path.parent / "out" / "report.json") for path in (csv_file, other)]
+    told = CliRunner().invoke(main, ["compare", *reports, "--out", str(tmp_path / "compared")])
+    assert "only if both were made of the same list of facts" in told.output
+
+
 def test_the_attacks_can_be_listed(csv_file: Path) -> None:
     result = run(csv_file, "larimar", "--attack", "list")
     assert result.exit_code == 0
