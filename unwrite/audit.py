@@ -112,8 +112,17 @@ def _check_targets(targets: list[str], model: str) -> None:
             raise click.UsageError(
                 "a target is larimar, hf:ID_OR_PATH or openai:URL (with http:// or https://)"
             )
-        if target.startswith("openai:") and not model:
-            raise click.UsageError("say which model the endpoint shall run: --model NAME")
+        if target.startswith("openai:"):
+            _check_endpoint(target.removeprefix("openai:"), model)
+
+
+def _check_endpoint(url: str, model: str) -> None:
+    from workers.endpoint import EndpointError, EndpointTarget
+
+    try:
+        EndpointTarget(url, model)
+    except EndpointError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _check_rephraser(spec: str) -> None:

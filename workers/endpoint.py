@@ -1,7 +1,7 @@
 """An OpenAI-compatible endpoint as a target: any server that completes chats or texts over HTTP.
 
 The key is read from the environment when it is needed and goes into one header, nowhere else: it is in no
-message, no log line and no repr.
+message, no log line and no repr. Neither are user and password where the URL holds them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -35,26 +34,22 @@ class EndpointError(AuditError):
 class EndpointTarget:
     """`url`: the base (…/v1), or the whole address when it ends in /completions. Texts go to plain completions."""
 
-    url: str
+    url: str = field(repr=False)
     model: str
     key_variable: str = "OPENAI_API_KEY"
     timeout_s: float = 60.0
     tries: int = 5
     wait: Callable[[float], None] = field(default=time.sleep, repr=False)
+    name: str = field(init=False)
+    """the model and the host, without user, password or query of the URL"""
     own_top_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse what is not an address. Raises EndpointError."""
-        if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
-            raise EndpointError("the endpoint's URL must begin with http:// or https:// and name a host")
+        host = _host(self.url)
         if not self.model:
             raise EndpointError("say which model the endpoint shall run: --model NAME")
-
-    @property
-    def name(self) -> str:
-        """The model and the host, without user, password or query of the URL."""
-        parts = urlsplit(self.url)
-        return f"{self.model} at {parts.hostname}{f':{parts.port}' if parts.port else ''}"
+        object.__setattr__(self, "name", f"{self.model} at {host}")
 
     @property
     def _address(self) -> str:
@@ -114,6 +109,21 @@ class EndpointTarget:
     def _headers(self) -> dict[str, str]:
         key = os.environ.get(self.key_variable, "")
         return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _host(url: str) -> str:
+    """Host and port of an address that can be asked. Raises EndpointError, which does not repeat it."""
+    try:
+        parts = httpx.URL(url)
+        host, port = parts.host, parts.port
+        host.encode("idna")  # as a look-up of the name will
+    except (httpx.InvalidURL, ValueError):
+        raise EndpointError("the endpoint's URL cannot be read; look at its host and its port") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise EndpointError("the endpoint's URL must begin with http:// or https:// and name a host")
+    if port is not None and not 0 < port < 65536:
+        raise EndpointError("the port of the endpoint's URL must lie between 1 and 65535")
+    return f"{host}:{port}" if port else host
 
 
 def _asked_pause(answer: httpx.Response, otherwise: float) -> float:

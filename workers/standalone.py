@@ -50,9 +50,9 @@ SALT = "request.salt"
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
-    """What shall be audited, how, and where the files go."""
+    """What shall be audited, how, and where the files go. No repr: it holds facts, and passwords of URLs perhaps."""
 
     target: str
     facts: Sequence[AuditFact]

@@ -229,7 +229,9 @@ def test_ctrl_c_keeps_the_samples_and_the_same_command_goes_on(
     ("target", "more", "words"),
     [
         ("gpt", [], "a target is"), ("openai:host", ["--model", "m"], "a target is"),
-        ("openai:http://h/v1", [], "--model"), ("larimar", ["--attack", "shout"], "no attack is called shout"),
+        ("openai:http://h/v1", [], "--model"), ("openai:http://h:99999/v1", ["--model", "m"], "port"),
+        ("hf:x", ["--control", "openai:http://[::1/v1", "--model", "m"], "cannot be read"),
+        ("larimar", ["--attack", "shout"], "no attack is called shout"),
         ("larimar", ["--control", "hf:x"], "own control"), ("larimar", ["--budget", "0"], "0"),
         ("hf:x", ["--control", "larimar"], "a target is"), ("larimar", ["--rephraser", "x"], "a rephraser is"),
         ("larimar", ["--rephraser", "hf:"], "a rephraser is"), ("larimar", ["--rephraser", "list:/no"], "/no cannot"),

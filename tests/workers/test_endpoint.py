@@ -142,12 +142,28 @@ def test_the_key_is_in_no_name_repr_error_or_log_line(
         target(server).sample(["x"], **SAMPLING)
     made = EndpointTarget(f"https://user:{KEY}@host.example/v1?key={KEY}", "m")
     assert made.name == "m at host.example"
-    assert not any(KEY in text for text in (str(caught.value), repr(target(server)), made.name, caplog.text))
+    shown = (str(caught.value), repr(target(server)), repr(made), made.name, caplog.text)
+    assert not any(KEY in text for text in shown)
 
 
 @pytest.mark.parametrize(
-    ("url", "model"), [("localhost:80", "m"), ("ftp://x", "m"), ("http://", "m"), ("http://x", "")]
-)
-def test_addresses_that_cannot_work_are_refused_at_once(url: str, model: str) -> None:
-    with pytest.raises(EndpointError):
-        EndpointTarget(url, model)
+    ("url", "model"),
+    [
+        ("localhost:80", "m"), ("ftp://x", "m"), ("http://", "m"), ("http://x", ""), ("http://h:99999/v1", "m"),
+        ("http://h:0/v1", "m"), ("http://[::1/v1", "m"), ("http://h:port/v1", "m"), ("http://a..b/v1", "m"),
+        ("http://xn--/v1", "m"), ("http://h/v1\n", "m"),
+    ],
+)  # fmt: skip
+def test_addresses_that_cannot_work_are_refused_at_once_and_not_repeated(url: str, model: str) -> None:
+    with pytest.raises(EndpointError) as caught:
+        EndpointTarget(url.replace("://", f"://user:{KEY}@"), model)
+    assert KEY not in str(caught.value)
+
+
+def test_hosts_with_and_without_a_port() -> None:
+    urls = ("http://[::1]:8000/v1", "https://user:pw@Host.example/v1", "http://h:8000")
+    assert [EndpointTarget(url, "m").name for url in urls] == [
+        "m at ::1:8000",
+        "m at host.example",
+        "m at h:8000",
+    ]
