@@ -41,5 +41,9 @@ class AuditCancelled(AuditError):
     """The audit was told to stop; what was sampled so far is kept."""
 
 
+class FilesUnusable(AuditError):
+    """A file of an audit cannot be written or read: no room, no right to. What was sampled so far is kept."""
+
+
 class PhrasingsUnreadable(AuditError):
     """A file of the user's own phrasings is missing, or not in a form that can be read."""

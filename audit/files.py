@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from audit.errors import FilesUnusable
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -20,3 +24,15 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def of_audit(place: Path) -> Iterator[None]:
+    """Turn what the system refuses in a file or folder of an audit into FilesUnusable."""
+    try:
+        yield
+    except OSError as error:
+        raise FilesUnusable(
+            f"{place} cannot be written or read ({error.strerror}). Samples so far are kept: make room there, or the "
+            "right to write, and run the same command again; it goes on where it stopped"
+        ) from error

@@ -19,7 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from audit.errors import AnotherAudit, AuditError, TranscriptTampered
+from audit.errors import AnotherAudit, TranscriptTampered
+from audit.files import of_audit
 
 START = hashlib.sha256(b"").hexdigest()
 _BEGIN, _END = "begin", "end"
@@ -48,26 +49,23 @@ class FileLog:
         self.path = path
 
     def read(self) -> bytes:
-        """The file's bytes; nothing when there is no file yet."""
-        return self.path.read_bytes() if self.path.exists() else b""
+        """The file's bytes; nothing when there is no file yet. Raises FilesUnusable."""
+        with of_audit(self.path):
+            return self.path.read_bytes() if self.path.exists() else b""
 
     def append(self, data: bytes) -> None:
-        """Write and sync. Raises AuditError when the disk does not take it; what was written stays."""
-        try:
+        """Write and sync. Raises FilesUnusable when the disk does not take it; what was written stays."""
+        with of_audit(self.path):
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
-            raise AuditError(
-                f"the samples cannot be written to {self.path} ({error.strerror}); make room and run the same "
-                "command again: it goes on where it stopped"
-            ) from error
 
     def cut(self, size: int) -> None:
-        """Truncate the file."""
-        os.truncate(self.path, size)
+        """Truncate the file. Raises FilesUnusable."""
+        with of_audit(self.path):
+            os.truncate(self.path, size)
 
 
 class MemoryLog:

@@ -32,7 +32,8 @@ COLUMNS = {"prompt", "answer", "subject", "aliases", "other_answers", "id"}
 @click.option(
     "--budget", type=click.IntRange(1), default=20, show_default=True, help="Samples a fact and attack."
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("audit-report"),
+@click.option("--out", type=click.Path(file_okay=False, writable=True, path_type=Path),
+              default=Path("audit-report"),
               show_default=True, help="Where the report and the samples go.")  # fmt: skip
 @click.option("--kind", type=click.Choice(["censor", "forget"]), default="censor", show_default=True,
               help="What is done with the facts before the second attack (only for larimar).")  # fmt: skip
@@ -69,6 +70,7 @@ def audit(file: Path, attacks: str, threshold: float, api_key_env: str, kind: st
         facts=read_facts(file), attacks=names, policy=Policy(threshold=threshold), key_variable=api_key_env,
         kind=kind if guarded else "check", **given,  # type: ignore[arg-type]
     )  # fmt: skip
+    _make_folder(plan.out)
     raise SystemExit(_run(plan))
 
 
@@ -99,6 +101,13 @@ def _run(plan: Any) -> int:
     click.echo(f"{report.verdict.upper()}  {report.headline}")
     click.echo(f"{plan.out / 'report.html'}  {plan.out / 'report.json'}  {plan.out / 'samples.jsonl'}")
     return STATUS[report.verdict]
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"--out {out} cannot be made: {error.strerror}") from None
 
 
 def _is_for_people(error: Exception) -> bool:

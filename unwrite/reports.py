@@ -45,7 +45,7 @@ def validate(report: Path) -> None:
 def compare(a: Path, b: Path, out: Path) -> None:
     """Put two reports (report.json) side by side: what changed from A to B, and what cannot be compared.
 
-    Exit status: 0 done, 1 one of the reports is not valid, 2 one cannot be read.
+    Exit status: 0 done, 1 one of the reports is not valid, 2 one cannot be read, or the folder not written.
     """
     from audit.compare import compare as compared
     from audit.compare_page import sentence
@@ -60,9 +60,13 @@ def compare(a: Path, b: Path, out: Path) -> None:
             click.echo(f"{path.name}: {error}", err=True)
             raise SystemExit(BROKEN) from None
     found = compared(*reports)
-    out.mkdir(parents=True, exist_ok=True)
-    for name, data in (("comparison.html", found.to_html()), ("comparison.json", found.to_json())):
-        write_atomically(out / name, data)
+    files = {"comparison.html": found.to_html(), "comparison.json": found.to_json()}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            write_atomically(out / name, data)
+    except OSError as error:
+        raise click.UsageError(f"{out} cannot be written: {error.strerror}") from None
     for line in (*map(sentence, found.groups), *found.not_comparable):
         click.echo(line)
     click.echo(f"{out / 'comparison.html'}  {out / 'comparison.json'}")

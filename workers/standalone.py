@@ -29,7 +29,7 @@ from audit.attacks import Attack, ProbeSet, RephraseAttack, attack_named, make_p
 from audit.detect import ExactDetector, measure, shipped_cases
 from audit.errors import AttackImpossible, AuditError
 from audit.facts import AuditFact, refusal
-from audit.files import write_atomically
+from audit.files import of_audit, write_atomically
 from audit.journal import FileLog, Journal
 from audit.neighbours import neighbour_prompts
 from audit.rephrase import Rephraser
@@ -100,13 +100,15 @@ def run(plan: Plan, progress: Progress = lambda phase, done, total: None) -> Rep
 
     Raises AuditError, and the errors of larimar and of the target; what was sampled stays for the next run.
     """
-    plan.out.mkdir(parents=True, exist_ok=True)
+    with of_audit(plan.out):
+        plan.out.mkdir(parents=True, exist_ok=True)
+        request_id = _request_id(plan)
     journal = Journal(FileLog(plan.out / "samples.jsonl"))
     session = Session(plan, journal, progress)
     found = session.guarded() if plan.target == "larimar" else session.as_it_is()
     report = build(
         kind=plan.kind,
-        request=RequestInfo(request_id=_request_id(plan)),
+        request=RequestInfo(request_id=request_id),
         policy=plan.policy,
         detector_quality=measure(ExactDetector(), shipped_cases()),
         second_quality=shipped_quality(session.second.name) if session.second else None,
@@ -114,8 +116,10 @@ def run(plan: Plan, progress: Progress = lambda phase, done, total: None) -> Rep
         method=_method(plan, journal.close(), session.rephraser),
         **found,
     )
-    (plan.out / "report.json").write_bytes(report.to_json())
-    (plan.out / "report.html").write_bytes(report.to_html({fact.id: fact for fact in plan.facts}))
+    page = report.to_html({fact.id: fact for fact in plan.facts})
+    with of_audit(plan.out):
+        write_atomically(plan.out / "report.json", report.to_json())
+        write_atomically(plan.out / "report.html", page)
     return report
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,45 @@ def test_a_stopped_audit_goes_on_and_asks_nothing_twice(
     assert run(csv_file, endpoint(loud), "--model", "m").exit_code == 1
     assert len(loud.asked) == 80 - 16
     assert (csv_file.parent / "out" / "samples.jsonl").read_bytes().startswith(kept)
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.html", "samples.jsonl", "request.salt"])
+def test_a_full_disk_is_no_verdict_and_the_same_command_goes_on(
+    name: str, servers: tuple[Server, Server], csv_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def full(path: Any, *more: Any) -> int:
+        if name in Path(path).name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return opened(path, *more)
+
+    quick = (endpoint(servers[1]), "--model", "m", "--budget", "4")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", full)
+        stopped = run(csv_file, *quick)
+    assert stopped.exit_code == 3, stopped.output
+    assert "No space left on device" in stopped.output
+    out = csv_file.parent / "out"
+    assert not (out / name).exists()
+    assert run(csv_file, *quick).exit_code == 1
+    assert {path.name for path in out.iterdir()} == {
+        "report.json",
+        "report.html",
+        "samples.jsonl",
+        "request.salt",
+    }
+
+
+def test_samples_that_cannot_be_read_are_no_verdict(servers: tuple[Server, Server], csv_file: Path) -> None:
+    (csv_file.parent / "out" / "samples.jsonl").mkdir(parents=True)
+    result = run(csv_file, endpoint(servers[1]), "--model", "m")
+    assert (result.exit_code, "cannot be written or read" in result.output) == (3, True)
+
+
+def test_a_folder_that_cannot_be_made_is_misuse(csv_file: Path) -> None:
+    result = run(csv_file, "larimar", "--out", str(csv_file / "out"))
+    assert (result.exit_code, "cannot be made" in result.output) == (2, True)
 
 
 def test_changed_samples_are_refused(servers: tuple[Server, Server], csv_file: Path) -> None:

@@ -69,5 +69,11 @@ def test_compare_writes_page_and_json(tmp_path: Path, broken: str) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_status_2(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("compare", FORGET, FORGET, "--out", str(tmp_path / "file" / "out"))
+    assert (done.exit_code, "cannot be written" in done.output) == (2, True)
+
+
 def test_schema_prints_the_schema() -> None:
     assert json.loads(run("schema").output)["title"] == "Report"
