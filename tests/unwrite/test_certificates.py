@@ -15,7 +15,11 @@ import sqlalchemy as sa
 import time_machine
 from click.testing import CliRunner, Result
 
+from audit.certificate import Certificate
+from audit.envelope import canonical
 from audit.keys import KeyRing
+from audit.log import LogProof
+from audit.merkle import Frontier, leaf_hash
 from store import audits, certificates, events, models, rechecks, retention
 from store.database import Database
 from store.texts import FactText
@@ -284,6 +288,28 @@ def test_one_flipped_byte_anywhere_and_whatever_was_taken_out_is_found(
         intrude = methodcaller("execute", statement)
         found = found_after(shop, tmp_path / f"change{index}.db", intrude)
         assert said in " ".join(found), statement
+
+
+def test_a_certificate_with_a_signed_root_of_another_log_is_found(
+    shop: Shop, written: Written, tmp_path: Path
+) -> None:
+    ring = KeyRing(shop.settings.resolved_signing_keys())
+    ring.new(datetime.now(UTC))
+    reported(shop, written(2)[:1])
+
+    def enter_elsewhere(connection: sqlite3.Connection) -> None:
+        [(envelope,)] = connection.execute("SELECT envelope FROM certificate").fetchall()
+        made = Certificate.read(envelope)
+        others = Frontier()
+        for number in range(made.proof.index):
+            others = others.append(leaf_hash(b"another event %d" % number))
+        _, signer = ring.signer(datetime.now(UTC))
+        proof = LogProof.of_last(made.proof.entry, others, datetime.now(UTC), signer)
+        moved = canonical(made.document | {"log": proof.to_dict()}) + b"\n"
+        connection.execute("UPDATE certificate SET envelope = ?", (moved,))
+
+    [found] = found_after(shop, tmp_path / "moved.db", enter_elsewhere)
+    assert "the log is not the one that it was entered into" in found
 
 
 def test_a_log_that_was_written_anew_does_not_hold_the_certificates_of_old(
