@@ -5,7 +5,8 @@ rephrasings, some with the subject in another spelling; negatives are the same q
 and another question about the same subject. CounterFact records below `--first-case` are what benchmarks
 score and are never read; the template relations and question records used here were kept from the judge's
 training. Half of the pairs fit the weights, the other half choose the thresholds and give the rates that are
-printed and stored: a threshold is the one that misses a stated share of the rephrasings.
+printed and stored. ISD's threshold is where free wordings of unseen relations are missed as often as near misses of
+them are taken; ESD's, which looks first, misses a stated share of the rephrasings.
 """
 
 from __future__ import annotations
@@ -140,10 +141,10 @@ def measured(
     return [pairs[i] for i in kept], np.array(features), np.array(both)
 
 
-def fit(x: NDArray[np.float64], pairs: list[Pair], missed: float) -> dict[str, Any]:
+def fit(x: NDArray[np.float64], pairs: list[Pair], missed: float | None = None) -> dict[str, Any]:
     """Weights from the even pairs, threshold and rates from the odd ones.
 
-    The threshold misses a share `missed` of the rephrasings, the gate one in 400.
+    The threshold misses a share `missed` of the rephrasings (None: it is `balanced`), the gate one in 400.
     """
     kinds = np.array([pair.kind for pair in pairs])
     labels = np.array([pair.label for pair in pairs])
@@ -159,7 +160,7 @@ def fit(x: NDArray[np.float64], pairs: list[Pair], missed: float) -> dict[str, A
     scores = np.array([unset.probability(list(row)) for row in x[~even]])
     kinds = kinds[~even]
     good = scores[kinds == "rephrasing"]
-    threshold = float(np.quantile(good, missed))
+    threshold = float(np.quantile(good, missed)) if missed else balanced(scores, kinds)
     accepted = {k: round(float((scores[kinds == k] >= threshold).mean()), 4) for k in SHARE}
     return {
         "weights": weights,
@@ -171,6 +172,15 @@ def fit(x: NDArray[np.float64], pairs: list[Pair], missed: float) -> dict[str, A
         "accepted": accepted,
         "pairs": {k: int((kinds == k).sum()) for k in SHARE},
     }
+
+
+def balanced(scores: NDArray[np.float64], kinds: NDArray[np.str_]) -> float:
+    """The score (N,) at which the wordings are missed as often as the near misses are taken."""
+    wordings, near = np.sort(scores[kinds == "wording"]), np.sort(scores[kinds == "near"])
+    at = np.unique([*wordings, *near])
+    missed = np.searchsorted(wordings, at) / len(wordings)
+    taken = 1 - np.searchsorted(near, at) / len(near)
+    return float(at[np.argmin(np.abs(missed - taken))])
 
 
 def gather(arguments: argparse.Namespace) -> list[Pair]:
@@ -194,9 +204,10 @@ def main() -> None:
     parser.add_argument("--templates", type=Path, required=True, help="question templates by property")
     parser.add_argument("--text", type=Path, required=True, help="text to take names from")
     parser.add_argument("--judge", type=Path, help="None: the shipped one")
-    parser.add_argument("--records", type=int, default=400)
-    parser.add_argument("--missed", type=float, default=0.008, help="rephrasings that ISD's threshold misses")
-    parser.add_argument("--missed-first", type=float, default=0.05, help="the same for ESD")
+    parser.add_argument("--records", type=int, default=1000)
+    parser.add_argument(
+        "--missed-first", type=float, default=0.05, help="rephrasings that ESD's threshold misses"
+    )
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     pairs = gather(arguments)
@@ -207,10 +218,7 @@ def main() -> None:
         some = pairs if kind == "with_subject" else pairs[::2]
         kept, first, second = measured(detector, some, kind)
         fitted[f"esd_{kind}"] = {"features": FEATURES[kind], **fit(first, kept, arguments.missed_first)}
-        fitted[f"isd_{kind}"] = {
-            "features": ["judge", *FEATURES[kind]],
-            **fit(second, kept, arguments.missed),
-        }
+        fitted[f"isd_{kind}"] = {"features": ["judge", *FEATURES[kind]], **fit(second, kept)}
     text = json.dumps({"classifiers": fitted}, indent=1)
     print(text)
     arguments.out.write_text(text + "\n", encoding="utf-8")

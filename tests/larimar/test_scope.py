@@ -10,6 +10,7 @@ import torch
 
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch
 from larimar.evidence import sentences_of
+from larimar.fit_scope import balanced
 from larimar.index import ScopeIndex
 from larimar.judge import Judge
 from larimar.mean_judges import mean
@@ -192,3 +193,11 @@ def test_judges_of_one_rank_have_a_mean() -> None:
     assert torch.equal(mean([ones, threes])["w"], torch.full((2, 3), 2.0, dtype=torch.bfloat16))
     with pytest.raises(CheckpointMismatch, match="ranks"):
         mean([ones, {"w": torch.zeros(1, 3)}])
+
+
+def test_a_balanced_threshold_misses_as_many_wordings_as_it_takes_near_misses() -> None:
+    kinds = np.array(["wording"] * 4 + ["near"] * 4 + ["relation"])
+    scores = np.array([0.2, 0.6, 0.8, 0.9, 0.1, 0.15, 0.3, 0.7, 0.99])
+    threshold = balanced(scores, kinds)
+    assert 0.3 < threshold <= 0.6
+    assert np.mean(scores[kinds == "wording"] < threshold) == np.mean(scores[kinds == "near"] >= threshold)
