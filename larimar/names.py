@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -49,6 +49,11 @@ def normalise(text: str) -> str:
         return plain
     shown = "".join(c for c in plain if unicodedata.category(c) != "Cf")
     return re.sub(r"[^\W\d_]+", lambda found: _latin(found.group()), shown)
+
+
+def visible(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of which something is left when they are normalised: nothing at all would name everybody."""
+    return tuple(name for name in names if normalise(name).strip())
 
 
 def folded(text: str) -> str:

@@ -60,6 +60,7 @@ class Tombstones:
         self.marks: dict[str, Mark] = {}
         self._seen: set[str] = set()
         self._words: frozenset[str] | None = None
+        self._stale = True
         self._namings: defaultdict[str, list[tuple[frozenset[str], str]]] | None = None
         """by their last word: words that identify the subject of a marked tombstone, and its id"""
 
@@ -72,7 +73,7 @@ class Tombstones:
         for fact_id in new:
             entry = entries[fact_id]
             if entry.kind == "tombstone":
-                self.names[fact_id], self._words = entry.scope.names, None
+                self.names[fact_id], self._stale = entry.scope.names, True
                 if entry.mark:
                     self.marks[fact_id], self._namings = entry.mark, None
         self._seen.update(new)
@@ -80,7 +81,7 @@ class Tombstones:
     def drop(self, fact_ids: Iterable[str]) -> None:
         """Forget these names."""
         self._seen.difference_update(fact_ids)
-        self.names, self._words = {i: n for i, n in self.names.items() if i in self._seen}, None
+        self.names, self._stale = {i: n for i, n in self.names.items() if i in self._seen}, True
         self.marks, self._namings = {i: m for i, m in self.marks.items() if i in self._seen}, None
 
     def told(self, sentence: Sentence) -> str | None:
@@ -96,9 +97,10 @@ class Tombstones:
         return next((i for i in named if tells(i, self.marks[i], sentence.own, sentence.new_from)), None)
 
     def words(self) -> frozenset[str] | None:
-        """`name_words` of all tombstones; None when one of them names nobody."""
-        if self._words is None and all(self.names.values()):
-            self._words = frozenset(word for names in self.names.values() for word in name_words(names))
+        """`name_words` of all tombstones; None when one of them has no name with a word in it."""
+        if self._stale:
+            found = [name_words(names) for names in self.names.values()]
+            self._words, self._stale = frozenset().union(*found) if all(found) else None, False
         return self._words
 
 

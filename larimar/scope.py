@@ -38,7 +38,7 @@ from larimar.evidence import (
 )
 from larimar.index import ScopeIndex, Stored
 from larimar.judge import Judge
-from larimar.names import mask_names, normalise
+from larimar.names import mask_names, normalise, visible
 from larimar.unpadded import Unpadded
 from larimar.vectors import Floats
 from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
@@ -155,7 +155,7 @@ class ScopeDetector:
     def store_all(self, facts: Sequence[tuple[str, Sequence[str], Sequence[str]]]) -> list[Stored]:
         """`store` for many facts (id, phrasings, names), in one batch of embeddings."""
         texts = [[normalise(phrasing) for phrasing in phrasings] for _, phrasings, _ in facts]
-        names = [tuple(normalise(name) for name in own) for _, _, own in facts]
+        names = [tuple(normalise(name) for name in visible(own)) for _, _, own in facts]
         masked = [[mask_names(t, n) for t in group] for group, n in zip(texts, names, strict=True)]
         known = sorted({t for group in (*texts, *masked) for t in group})
         row = dict(zip(known, self.embedder.embed(known), strict=True))  # equal texts get equal bits

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from larimar.errors import InvalidInput
+from larimar.names import visible
 
 TOMBSTONE = "unknown"
 """The answer that a censored fact gets (paper, section 5.4)."""
@@ -31,8 +32,8 @@ class Fact:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The subject and its aliases, without empty ones."""
-        return tuple(name for name in (self.subject, *self.aliases) if name.strip())
+        """The subject and its aliases, without those that nobody can see."""
+        return visible((self.subject, *self.aliases))
 
 
 def statement(prompt: str, answer: str) -> str:

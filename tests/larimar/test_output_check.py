@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
-from larimar.output_check import Completion, checked, name_words, sentences_to_check
+import pytest
+
+from larimar import Fact, Larimar
+from larimar.output_check import Completion, Tombstones, checked, name_words, sentences_to_check
 
 WORDS = name_words(["Danielle Darrieux"])
 
@@ -53,6 +56,14 @@ def test_an_answer_that_the_memory_gave_is_not_checked_but_what_follows_is() -> 
 def test_facts_without_a_name_take_every_sentence() -> None:
     texts = [s.text for s in sentences_to_check(Completion("Hm.", " The code is 7. Bees hum."), None)]
     assert texts == ["The code is 7.", "The code is 7. Bees hum."] or texts == ["The code is 7.", "Bees hum."]
+
+
+@pytest.mark.parametrize("name", ["", "\u200b", "!!!"])
+def test_a_tombstone_without_a_word_in_its_name_takes_every_sentence(name: str, tiny: Larimar) -> None:
+    tombstones = Tombstones()
+    tiny.censor([Fact("f", "The launch code is", "7", name), Fact("g", "Ada was born in", "Rome", "Ada")])
+    tombstones.follow(tiny.bank.entries)
+    assert tombstones.words() is None
 
 
 def test_the_detector_is_asked_once_and_each_text_once() -> None:

@@ -83,6 +83,12 @@ def test_a_removed_fact_is_out_of_scope_and_its_vectors_are_gone(
     assert len(index) == len(index.vectors) == 2
 
 
+def test_a_name_of_invisible_characters_names_nobody(detector: ScopeDetector) -> None:
+    stored = detector.store("code", ["What is the launch code of the silo?"], ["\u200b", "\ufeff "])
+    assert stored.names == ()
+    assert not stored.named.any()
+
+
 def test_an_empty_index_takes_nothing(detector: ScopeDetector) -> None:
     assert detector.route(["anything"], ScopeIndex()) == [None]
 

@@ -20,6 +20,13 @@ def test_a_finished_sentence_is_left_open_for_an_answer(prompt: str, asked: str)
     assert open_ended(prompt) == asked
 
 
+def test_a_name_that_nobody_can_see_is_no_name() -> None:
+    fact = Fact(
+        "f", "The code is", "7", subject="\u00ad", aliases=("", " ", "\u200b", "\u200d \ufeff", "Ada")
+    )
+    assert fact.names == ("Ada",)
+
+
 def test_an_order_reads_the_memory_like_the_open_prompt_and_the_base_decoder_sees_it_as_it_is(
     tiny: Larimar,
 ) -> None:
