@@ -79,10 +79,14 @@ class Judge(nn.Module):
         return {n: p for n, p in self.named_parameters() if "lora_" in n or n.startswith("head.")}
 
     def fill(self, tensors: Mapping[str, Tensor], name: str) -> None:
-        """Take over the tensors of the file `name`. Raises CheckpointMismatch."""
+        """Take over the tensors of the file `name`. Raises CheckpointMismatch, CheckpointCorrupt."""
         wanted = self.trained()
         if set(tensors) != set(wanted) or any(p.shape != tensors[n].shape for n, p in wanted.items()):
             raise CheckpointMismatch(f"{name} was trained for another sentence encoder or another rank")
+        if not all(t.isfinite().all() for t in tensors.values()):
+            raise CheckpointCorrupt(
+                f"{name} has weights that are not finite numbers; train or fetch it again"
+            )
         with torch.no_grad():
             for key, parameter in wanted.items():
                 parameter.copy_(tensors[key])

@@ -123,8 +123,7 @@ def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argpar
         for batch in batches:
             for group in optimiser.param_groups:
                 group["lr"] = rate(step, done(step), arguments.learning_rate)
-            losses.append(_step(judge, optimiser, batch))
-            step += 1
+            losses.append(_step(judge, optimiser, batch, step := step + 1))
         row: dict[str, Any] = {"step": step, "loss": round(float(np.mean(losses)), 4)}
         row["seconds"] = round(time.time() - started)
         last = done(step) >= 1
@@ -144,8 +143,8 @@ def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argpar
                 judge.save(run / "early.safetensors", about)
 
 
-def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: list[Judged]) -> float:
-    """One step of AdamW; returns the loss."""
+def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: list[Judged], number: int) -> float:
+    """One step of AdamW; returns the loss. Numbers that are not finite end the run."""
     device = _device(judge.train())
     tokens = {name: t.to(device) for name, t in judge.tokens([(e.stored, e.query) for e in batch]).items()}
     labels = torch.tensor([_SMOOTHING + (1 - 2 * _SMOOTHING) * e.label for e in batch], device=device)
@@ -154,7 +153,12 @@ def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: list[Judged]) -
     loss = F.binary_cross_entropy_with_logits(logits, labels)
     optimiser.zero_grad()
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(judge.trained().values(), 1.0)
+    norm = torch.nn.utils.clip_grad_norm_(judge.trained().values(), 1.0)
+    if not (loss.isfinite() and norm.isfinite()):
+        raise SystemExit(
+            f"step {number}: loss or gradient is not a finite number; the last state that was saved is kept. "
+            "Lower --learning-rate"
+        )
     optimiser.step()
     return float(loss.detach())
 

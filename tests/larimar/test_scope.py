@@ -194,6 +194,16 @@ def test_an_unreadable_or_foreign_judge_is_refused(tmp_path, detector: ScopeDete
         Judge.load(detector.embedder.model, tmp_path / "foreign")
 
 
+def test_a_judge_whose_weights_are_not_finite_is_refused(tmp_path, detector: ScopeDetector) -> None:  # type: ignore[no-untyped-def]
+    """It would answer NaN, which a classifier takes for «in scope»."""
+    judge = Judge(detector.embedder.model, rank=2)
+    with torch.no_grad():
+        judge.head[0].weight[0, 0] = torch.nan
+    judge.save(tmp_path / "broken.safetensors", {})
+    with pytest.raises(CheckpointCorrupt, match="not finite"):
+        Judge.load(detector.embedder.model, tmp_path / "broken.safetensors")
+
+
 def test_judges_of_one_rank_have_a_mean() -> None:
     ones, threes = ({"w": torch.full((2, 3), v)} for v in (1.0, 3.0))
     assert torch.equal(mean([ones, threes])["w"], torch.full((2, 3), 2.0, dtype=torch.bfloat16))
