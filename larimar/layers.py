@@ -16,6 +16,7 @@ from torch import Tensor
 from larimar.decoding import Decoder, Query
 from larimar.errors import InvalidInput
 from larimar.model import Larimar
+from larimar.prefix import extra_pair
 from larimar.reader import conditioned, pack
 from larimar.text import spaced
 
@@ -26,10 +27,11 @@ _NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 @torch.inference_mode()
 def layer_probabilities(decoder: Decoder, query: Query) -> Tensor:
     """Next-token probabilities (L, V) float32 of every layer after one query, the last layer last."""
-    packed = pack([conditioned(decoder._embed(query.tokens), query.condition)])
+    packed = pack([conditioned(decoder._embed(query.tokens), query.condition)], [query.condition])
+    past = None if packed.past is None else extra_pair(packed.past, decoder.model.dtype)
     out = decoder.model.base_model(
-        inputs_embeds=packed.embeddings, attention_mask=packed.mask, position_ids=packed.positions,
-        output_hidden_states=True, use_cache=False,
+        inputs_embeds=packed.embeddings, attention_mask=packed.attention, position_ids=packed.positions,
+        past_key_values=past, output_hidden_states=True, use_cache=False,
     )  # fmt: skip
     inner = torch.stack([hidden[0, -1] for hidden in out.hidden_states[1:-1]])
     last = out.last_hidden_state[0, -1:]  # this one went through the final norm already

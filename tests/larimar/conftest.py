@@ -37,6 +37,12 @@ def tiny_model(tiny_checkpoint: Path) -> Larimar:
     return Larimar.load(tiny_checkpoint, device="cpu")
 
 
+@pytest.fixture(scope="session")
+def pooled_model(tmp_path_factory: pytest.TempPathFactory) -> Larimar:
+    """The tiny model with the paper's encoder."""
+    return Larimar.load(export_untrained(tmp_path_factory.mktemp("pooled"), "tiny-pooled"), device="cpu")
+
+
 @pytest.fixture
 def tiny(tiny_model: Larimar) -> Larimar:
     """The tiny model with an empty bank."""

@@ -1,5 +1,9 @@
 """The logit lens reads what the decoder itself would say at its last layer, and a removed fact leaves no bytes."""
 
+from dataclasses import replace
+
+import torch
+
 from larimar import Fact, Larimar
 from larimar.layers import candidates, first_token, layer_probabilities, memory_candidates
 from larimar.traces import readout_text, state_blobs, traces
@@ -15,6 +19,21 @@ def test_the_last_layer_is_the_decoders_own_word(tiny: Larimar) -> None:
     assert probabilities.shape == (2, len(own))
     assert probabilities[-1].topk(5).indices.tolist() == own.topk(5).indices.tolist()
     assert not probabilities[0].allclose(probabilities[1])
+
+
+def test_the_memory_of_a_pooled_reader_is_read_too(pooled_model: Larimar) -> None:
+    model = pooled_model.with_bank()
+    model.write([FACT])
+    [route] = model.reading([FACT.prompt], "f1")
+    reading, condition = model.weights.reading, route.query.condition
+    assert condition is not None
+    assert condition.past is not None
+    loud = replace(route.query, condition=replace(condition, past=torch.full_like(condition.past, 3.0)))
+    for query in (route.query, loud):
+        own = reading.next_logits([query])[0].float().softmax(dim=-1)
+        last = layer_probabilities(reading, query)[-1]
+        assert last.topk(5).indices.tolist() == own.topk(5).indices.tolist()
+    assert not layer_probabilities(reading, loud).allclose(layer_probabilities(reading, route.query))
 
 
 def test_candidates_come_layer_by_layer_and_differ_by_how_they_are_ranked(tiny: Larimar) -> None:
