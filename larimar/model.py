@@ -23,6 +23,7 @@ from larimar.entry import Entry
 from larimar.errors import UnknownFact
 from larimar.index import Stored
 from larimar.marks import mark_of
+from larimar.names import named
 from larimar.output_check import Completion, Sentence, Tombstones, checked
 from larimar.reader import Condition
 from larimar.scope import DetectorName
@@ -169,8 +170,8 @@ class Larimar:
             return self.weights.base.tokenizer.decode(ids[-entry.answer_tokens :])
         if entry.kind == "tombstone":
             return spaced(TOMBSTONE)
-        query = self.weights.reading.query(spaced(entry.scope.texts[0]), self._conditions([fact_id])[fact_id])
-        return self.weights.reading.generate([query], Sampling(greedy=True))[0][0]
+        [route] = self.reading([named(entry.scope.texts[0], entry.scope.names)], fact_id)
+        return self.weights.reading.generate([route.query], Sampling(greedy=True))[0][0]
 
     def _readout(self, fact_ids: Sequence[str]) -> Tensor:
         """Slots (N, S, d) that the memory returns at facts' keys, on the decoder's device."""

@@ -73,6 +73,11 @@ def mask_names(text: str, names: Sequence[str]) -> str:
     return text
 
 
+def named(text: str, names: Sequence[str]) -> str:
+    """A masked text with the first of the names in place of every «X»."""
+    return re.sub(rf"\b{MASK}\b", lambda _: names[0], text) if names else text
+
+
 def words_of(text: str) -> list[Word]:
     """The words of a text."""
     return [(folded(m.group()), m.start(), m.end()) for m in _WORD.finditer(text)]

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from larimar.names import folded, locate, mask_names, normalise
+from larimar.names import folded, locate, mask_names, named, normalise
 from larimar.spelling import SPELLINGS
 
 NAME = ("Danielle Darrieux",)
@@ -52,6 +52,11 @@ def test_names_are_masked_longest_first_whatever_their_case() -> None:
     assert mask_names("ada lovelace and Ada", ["Ada", "Ada Lovelace"]) == "X and X"
     assert mask_names("Adamant", ["Ada"]) == "Adamant"
     assert mask_names("Mac OS 8!", ["Mac OS 8!"]) == "X"
+
+
+def test_a_masked_text_gets_its_name_back() -> None:
+    assert named(mask_names(r"Is \1 Ada's? Ada", ["Ada"]), [r"\1", "B"]) == r"Is \1 \1's? \1"
+    assert named("Malcolm X", []) == "Malcolm X"
 
 
 def test_folding_removes_case_and_accents() -> None:

@@ -9,7 +9,7 @@ import torch
 from larimar import Fact, Larimar
 from larimar.checkpoint import load, save
 from larimar.config import preset
-from larimar.decoding import Sampling
+from larimar.decoding import Query, Sampling
 from larimar.encoders import build_reader
 from larimar.errors import CheckpointMismatch, FactTooLong, InvalidInput, WeightsUnavailable
 from larimar.objective import Objective, loss
@@ -114,6 +114,24 @@ def test_a_tombstone_says_its_word_and_nothing_else(conditioned_model: Larimar) 
     model = conditioned_model.with_bank()
     model.censor([FACT])
     assert set(model.generate([FACT.prompt], samples=3)[0]) == {" unknown"}
+
+
+def test_a_readout_is_asked_for_by_name_and_left_open(
+    pooled_model: Larimar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = pooled_model.with_bank()
+    model.write([Fact("f", "Tell me where Ada Byron was born.", "London", "Ada Byron", ("Ada",))])
+    asked: list[Query] = []
+
+    def generate(queries: list[Query], sampling: Sampling) -> list[list[str]]:
+        asked.extend(queries)
+        return [[" London"] for _ in queries]
+
+    monkeypatch.setattr(model.weights.reading, "generate", generate)
+    assert model.readout_answer("f") == " London"
+    [query] = asked
+    assert model.weights.base.tokenizer.decode(query.tokens) == " Tell me where Ada Byron was born:"
+    assert query.condition is not None
 
 
 def test_a_text_longer_than_a_latent_is_refused(conditioned_model: Larimar) -> None:
