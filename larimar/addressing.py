@@ -147,7 +147,8 @@ class Episode:
             raise InvalidInput("expected as many ids as prompts and values")
         keys, latents = quantise_keys(self.addressing.keys(prompts)), quantise_values(values)
         self.memory.write(keys, latents)
-        self._ledger.update(zip(ids, zip(keys, latents, strict=True), strict=True))
+        for row, fact_id in enumerate(ids):  # clones: views would keep the whole batch alive
+            self._ledger[fact_id] = keys[row].clone(), latents[row].clone()
 
     def forget(self, ids: Sequence[str]) -> None:
         """Forget rows with the ledger's own keys and values. Raises UnknownFact; then nothing changed."""

@@ -179,6 +179,14 @@ def test_bad_input_is_named_and_changes_nothing(name: str) -> None:
         lived.forget(["a"])
 
 
+def test_a_ledger_row_holds_no_bytes_of_its_neighbours() -> None:
+    lived = episode("gaussian")
+    lived.write(["gone", "kept"], latents(2, 1), latents(2, 2))
+    lived.forget(["gone"])
+    for part in lived._ledger["kept"]:
+        assert part.untyped_storage().nbytes() == part.nbytes
+
+
 def test_names_and_numbers_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InvalidInput, match="nearest-key, pseudo-inverse, gaussian"):
         addressing("magic", reference=latents(K, 1))
