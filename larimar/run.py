@@ -2,8 +2,9 @@
 
 The run directory holds `run.json` (configuration, schedule, objective, commit), `log.jsonl` with a line a
 step, `loss.png`, and `state.pt`, from which the same command goes on after Ctrl-C or a crash. Every process
-draws the same batch and works on its share; noise is a function of seed, step and process, so a resumed run
-is the run that was not interrupted. Sharded optimisers (ZeRO, FSDP) keep their state in `sharded/`.
+draws the same batch and works on its share; a batch is a function of seed and step, noise of the process too,
+and only whole steps are saved, so a resumed run is the run that was not interrupted. Sharded optimisers (ZeRO,
+FSDP) keep their state in `sharded/`.
 """
 
 from __future__ import annotations
@@ -127,8 +128,8 @@ class Run:
         self.reader = self._reader(start)
         self.optimiser: Any = torch.optim.AdamW(self._groups(), weight_decay=0.0)
         self.trained = [p for group in self.optimiser.param_groups for p in group["params"]]
-        self.rng = random.Random(schedule.seed)
         self.step, self.seconds = 0, 0.0
+        self._whole = True
         self.model, self.optimiser = self.parts.prepare(Step(self.reader, self.objective), self.optimiser)
         if (directory / "state.pt").exists():
             self._resume()
@@ -141,7 +142,7 @@ class Run:
         return self.parts.distributed_type in _SHARDED
 
     def train(self, draw: corpus.Source, *, save_every_s: float = 180.0) -> None:
-        """Steps until the schedule ends; Ctrl-C saves first."""
+        """Steps until the schedule ends; Ctrl-C saves first, unless it comes into the middle of an update."""
         saved, started = time.monotonic(), time.monotonic()
         before, first = self.seconds, self.parts.is_main_process
         bar = tqdm(total=self.schedule.steps, initial=self.step, unit="step", disable=not first)
@@ -151,6 +152,7 @@ class Run:
                 self.seconds = before + time.monotonic() - started
                 if first:
                     self._log(measured)
+                self._whole = True
                 bar.update()
                 bar.set_postfix(loss=f"{measured.text:.3f}", accuracy=f"{measured.accuracy:.1%}")
                 if (
@@ -162,7 +164,8 @@ class Run:
                     saved = time.monotonic()
         finally:
             bar.close()
-            self.save_state()
+            if self._whole:
+                self.save_state()
             if first and (self.directory / "log.jsonl").exists():
                 draw_losses(self.directory)
 
@@ -172,7 +175,6 @@ class Run:
             return
         state: dict[str, Any] = {
             "step": self.step, "seconds": self.seconds, "config": asdict(self.config),
-            "rng": self.rng.getstate(),
         }  # fmt: skip
         if self.sharded:
             self.parts.save_state(str(self.directory / "sharded"))
@@ -211,7 +213,8 @@ class Run:
         factor = self.schedule.factor(self.step, self.seconds)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
-        batch = [draw(self.rng) for _ in range(self.schedule.batch)]
+        rng = random.Random(self.schedule.seed * 1_000_003 + self.step)
+        batch = [draw(rng) for _ in range(self.schedule.batch)]
         own = batch[self.parts.process_index :: self.parts.num_processes]
         with mixed(str(self.parts.device), self.schedule.precision):
             total = self.model(own, self._noise())
@@ -223,6 +226,7 @@ class Run:
                 f"step {self.step + 1}: loss or gradient is not a finite number; the weights before it are kept. "
                 "Lower --learning-rate, or look for broken weights in the base decoder"
             )
+        self._whole = False
         self.optimiser.step()
         self.step += 1
         measured = self.parts.unwrap_model(self.model).measured
@@ -254,7 +258,6 @@ class Run:
         if not same:
             raise SystemExit(f"{self.directory} holds a run of another configuration; choose another --run")
         self.step, self.seconds = state["step"], state["seconds"]
-        self.rng.setstate(state["rng"])
         if self.parts.is_main_process:
             self._cut_log()
         if self.sharded:

@@ -101,10 +101,11 @@ class Training:
         self.trained = lora_parameters(self.model)
         self.optimiser = torch.optim.AdamW(self.trained.values(), weight_decay=0.01)
         self.step, self.seconds, self.best = 0, 0.0, math.inf
+        self._whole = True
         self._resume()
 
     def train(self, draw: Source, checks: dict[str, Source], *, save_every_s: float = 120.0) -> None:
-        """Steps until the schedule ends. Ctrl-C saves first."""
+        """Steps until the schedule ends. Ctrl-C saves first, unless it comes into the middle of an update."""
         sets = {
             name: self._collated(_drawn(source, 7, self.given.validation_pairs))
             for name, source in checks.items()
@@ -126,12 +127,14 @@ class Training:
                         validate = self.step % self.given.validate_every == 0 or last
                         self._log(row | (self._validation(sets) if validate else {}))
                         bar.set_postfix(loss=f"{float(loss):.3f}")
+                    self._whole = True
                     if time.monotonic() - saved > save_every_s:
                         self.save_state()
                         saved = time.monotonic()
         finally:
             bar.close()
-            self.save_state()
+            if self._whole:
+                self.save_state()
             if (self.directory / "log.jsonl").exists():
                 draw_losses(self.directory)
 
@@ -169,6 +172,7 @@ class Training:
                 f"step {self.step + 1}: the gradient is not a finite number; the weights before it are kept. "
                 "Lower --learning-rate"
             )
+        self._whole = False
         self.optimiser.step()
         return loss.detach(), accuracy
 

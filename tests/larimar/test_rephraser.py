@@ -171,6 +171,22 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, f
     assert logs[0] == logs[1]
 
 
+def test_a_half_applied_update_is_not_saved(
+    tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = parsed(tmp_path, files, "--steps", "2")
+    draw, checks = material(arguments)
+    run = training(arguments)
+
+    def half(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run.optimiser, "step", half)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(draw, checks)
+    assert not (arguments.run / "state.pt").exists()
+
+
 def test_another_checkpoint_is_refused(tmp_path: Path, tiny_checkpoint: Path) -> None:
     with pytest.raises(CheckpointMismatch, match="no rephraser"):
         Rephraser.load(tiny_checkpoint)
