@@ -1,4 +1,4 @@
-"""One training run: reader, optimiser, random states, log; on one process or several (`accelerate`).
+"""One training run: reader, optimiser, schedule, log; on one process or several (`accelerate`).
 
 The run directory holds `run.json` (configuration, schedule, objective, commit), `log.jsonl` with a line a
 step, `loss.png`, and `state.pt`, from which the same command goes on after Ctrl-C or a crash. Every process
@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, broadcast_object_list
 from torch import Tensor, nn
 from tqdm import tqdm
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -149,7 +149,7 @@ class Run:
         try:
             while not self.schedule.over(self.step, self.seconds):
                 measured = self._one_step(draw)
-                self.seconds = before + time.monotonic() - started
+                self.seconds = self._agreed(before + time.monotonic() - started)
                 if first:
                     self._log(measured)
                 self._whole = True
@@ -232,6 +232,11 @@ class Run:
         measured = self.parts.unwrap_model(self.model).measured
         assert measured is not None
         return measured
+
+    def _agreed(self, seconds: float) -> float:
+        """Process 0's clock: all processes stop after the same step and have the same learning rate."""
+        agreed: list[float] = broadcast_object_list([seconds])
+        return agreed[0]
 
     def _noise(self) -> torch.Generator:
         """The noise of this step on this process."""

@@ -50,6 +50,33 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     Larimar.load(tmp_path / "checkpoint", device="cpu")
 
 
+CLOCKS = """
+import itertools, os
+from types import SimpleNamespace
+from larimar import run, train
+second = 1.0 if os.environ["RANK"] == "0" else 1000.0
+ticks = itertools.count()
+run.time = SimpleNamespace(monotonic=lambda: second * next(ticks))
+train.main()
+"""
+
+
+def test_processes_whose_clocks_differ_end_a_timed_run_after_the_same_step(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(TEXT)
+    (tmp_path / "clocks.py").write_text(CLOCKS)
+    decoder = save_family("llama", tmp_path / "decoder")
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--config_file", CONFIGS / "gpus.yaml",
+        "--num_processes", 2, "--main_process_port", 0, tmp_path / "clocks.py", "--device", "cpu", "--preset",
+        "tiny", "--decoder", decoder, "--text", tmp_path / "text.txt", "--run", tmp_path / "run", "--minutes", 0.1,
+    ]  # fmt: skip
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 1 < len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) < 7
+
+
 @pytest.mark.parametrize("changes", [{}, {"train_decoder": "full"}])
 def test_fsdp_can_shard_what_is_trained(changes: dict[str, str], tmp_path: Path) -> None:
     """One process, so nothing is split, but FSDP refuses here what it would refuse on many."""
