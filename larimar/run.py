@@ -57,7 +57,7 @@ class Schedule:
     clip: float = 1.0
     seed: int = 0
     precision: str = "auto"
-    """`bf16`: autocast; `fp32`: none; `auto`: what the device is fast with"""
+    """`bf16`: autocast; `fp32`: none, and the base decoder in it too; `auto`: what the device is fast with"""
     gradient_checkpointing: bool = False
     """recompute the decoder's layers in the backward pass: less memory, a third more time"""
     minutes: float = 0.0
@@ -113,8 +113,11 @@ class Run:
         """Load the base decoder, make a trainable reader, and go on from the saved state if there is one.
 
         A fresh run begins with the weights of the checkpoint `start`, if it is given. The rows and the ridge
-        of `objective` are the configuration's. Raises SystemExit where a directory holds another run.
+        of `objective` are the configuration's. Raises SystemExit where a directory holds another run, and for
+        `cuda` (the other device is `cpu`) where there is none.
         """
+        if device == "cuda" and not torch.cuda.is_available():
+            raise SystemExit("--device cuda: torch finds no GPU here; use --device cpu")
         self.directory, self.config, self.schedule = directory, config, schedule
         weights = asdict(objective or Objective()) | {"rows": config.rows, "ridge": config.ridge}
         self.objective = Objective(**weights)
@@ -199,7 +202,8 @@ class Run:
 
     def _reader(self, start: Path | None) -> Reader:
         """A trainable reader on this process's device, with the weights of a checkpoint if one is given."""
-        base, tokenizer = load_decoder(self.config.decoder, device=str(self.parts.device))
+        dtype = torch.float32 if self.schedule.precision == "fp32" else None
+        base, tokenizer = load_decoder(self.config.decoder, dtype=dtype, device=str(self.parts.device))
         torch.manual_seed(self.schedule.seed)
         reader = build_reader(base, tokenizer, self.config, trainable=True).to(self.parts.device)
         if start is not None:

@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--run", type=Path, required=True, help="run directory; an existing run goes on")
     add("--export", type=Path, help="write the finished checkpoint here")
     add("--start", type=Path, help="begin with the weights of this checkpoint directory")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     data = group("text").add_argument
     data("--text", type=Path, nargs="+", required=True, help="text files, one passage a line")
     data("--split-pairs", type=Path, nargs="*", default=[], help="WikiSplit files (sentence, tab, split)")

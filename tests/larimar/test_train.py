@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from larimar import Fact, Larimar, corpus
+from larimar import Fact, Larimar, corpus, weights
 from larimar.config import preset
 from larimar.objective import Loss, Objective, address_divergence, loss, read_through_memory
 from larimar.run import Run, Schedule
@@ -175,6 +175,25 @@ def test_every_term_of_the_objective_has_its_weight(tmp_path: Path) -> None:
     generic, _ = measure(tmp_path / "c", Objective(**weights | {"pretraining": 0.5}))
     assert generic.pretraining > 1.0
     assert generic.total.item() == pytest.approx(text.text + 0.5 * generic.pretraining)
+
+
+def test_in_full_precision_the_base_decoder_is_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "fast_dtype", lambda _: torch.bfloat16)
+    for precision, dtype in (("auto", torch.bfloat16), ("fp32", torch.float32)):
+        schedule = Schedule(steps=1, batch=16, precision=precision)
+        reader = Run(tmp_path / precision, preset("tiny"), schedule, "cpu").reader
+        assert reader.language_model.get_input_embeddings().weight.dtype == dtype
+
+
+@pytest.mark.parametrize(("device", "said"), [("cuda", "no GPU"), ("cuda:1", "2")])
+def test_a_device_that_is_not_there_is_refused(
+    device: str, said: str, draw: corpus.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    arguments = ["--text", str(tmp_path / "text.txt"), "--run", str(tmp_path / "run"), "--preset", "tiny"]
+    monkeypatch.setattr("sys.argv", ["train", *arguments, "--device", device])
+    with pytest.raises(SystemExit, match=said):
+        main()
 
 
 def test_gradient_checkpointing_changes_no_gradient(tmp_path: Path) -> None:
