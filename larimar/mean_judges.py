@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from larimar.errors import CheckpointMismatch
+from larimar.errors import CheckpointMismatch, LarimarError
 from larimar.judge import read
 
 
@@ -34,7 +34,10 @@ def main() -> None:
     parser.add_argument("judges", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    made = mean([read(path) for path in asked.judges])
+    try:
+        made = mean([read(path) for path in asked.judges])
+    except LarimarError as error:
+        raise SystemExit(str(error)) from error
     about = {"mean_of": [path.name for path in asked.judges]}
     save_file(made, str(asked.out), metadata={"about": json.dumps(about)})
 

@@ -2,7 +2,7 @@
 
 Examples are drawn from `pairs` as training goes; a chunk of examples depends on the seed and its number
 alone, so a run that was stopped goes on where its last checkpoint lies. Relations named in `--late` join
-after `--late-after` of the steps; the judge saved at that point has never seen them.
+after `--late-after` of the schedule; `early.safetensors` has never seen them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
 import time
 from collections import defaultdict
@@ -20,9 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 from torch.nn import functional as F
 
 from larimar.corpus import HELD_OUT, names_in, sentences
+from larimar.errors import LarimarError
 from larimar.judge import RANK, Judge, read
 from larimar.pairs import Judged, Material, PairSource, close_relations, inverses
 from larimar.precision import mixed
@@ -96,71 +99,111 @@ def rate(step: int, done: float, peak: float) -> float:
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def train(judge: Judge, stuff: Material, held: frozenset[str], arguments: argparse.Namespace) -> None:
-    """Train until `--steps`; writes `state.pt`, `early.safetensors`, `judge.safetensors` and `log.jsonl`."""
-    run: Path = arguments.run
-    run.mkdir(parents=True, exist_ok=True)
-    optimiser = torch.optim.AdamW(judge.trained().values(), lr=arguments.learning_rate, weight_decay=0.01)
-    step = _resume(run / "state.pt", judge, optimiser)
-    late = frozenset(arguments.late)
-    checks = {"held out": validation(stuff, held), "late": validation(stuff, late) if late else []}
-    started = time.time()
-    limit = 60 * arguments.minutes or math.inf
+class Training:
+    """One run in a directory."""
 
-    def done(at: int) -> float:
-        return min(1.0, max(at / arguments.steps, (time.time() - started) / limit))
+    def __init__(self, judge: Judge, arguments: argparse.Namespace) -> None:
+        """Go on from the saved state if there is one; a broken one or one of another rank is refused."""
+        self.judge, self.given, self.directory = judge, arguments, arguments.run
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.optimiser = torch.optim.AdamW(
+            judge.trained().values(), lr=arguments.learning_rate, weight_decay=0.01
+        )
+        self.step, self.seconds = 0, 0.0
+        self.early = True
+        """no late relation was trained on yet"""
+        if (self.directory / "state.pt").exists():
+            self._resume()
 
-    def drawn(at: int) -> tuple[list[list[Judged]], bool]:
-        early = done(at) < arguments.late_after
-        rng = random.Random(arguments.seed * 1_000_003 + at)
-        return chunk(PairSource(stuff, rng, held | late if early else held), arguments.batch), early
+    def train(self, stuff: Material, held: frozenset[str]) -> None:
+        """Train until `--steps`; writes `state.pt`, `early.safetensors`, `judge.safetensors` and `log.jsonl`."""
+        late = frozenset(self.given.late)
+        checks = {"held out": validation(stuff, held), "late": validation(stuff, late) if late else []}
+        begun, before = time.monotonic(), self.seconds
 
-    ahead = ThreadPoolExecutor(1)
-    coming = ahead.submit(drawn, step)
-    while done(step) < 1:
-        (batches, early), coming = coming.result(), ahead.submit(drawn, step + _CHUNK)
-        losses = []
-        for batch in batches:
-            for group in optimiser.param_groups:
-                group["lr"] = rate(step, done(step), arguments.learning_rate)
-            losses.append(_step(judge, optimiser, batch, step := step + 1))
-        row: dict[str, Any] = {"step": step, "loss": round(float(np.mean(losses)), 4)}
-        row["seconds"] = round(time.time() - started)
-        last = done(step) >= 1
-        if step % (8 * _CHUNK) == 0 or last:
-            row |= {name: areas(judge, examples) for name, examples in checks.items() if examples}
-        print(json.dumps(row), flush=True)
-        with (run / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(row) + "\n")
-        if step % (4 * _CHUNK) == 0 or last:
-            torch.save(
-                {"judge": judge.trained(), "optimiser": optimiser.state_dict(), "step": step},
-                run / "state.pt",
+        def drawn(at: int) -> tuple[list[list[Judged]], bool]:
+            early = self.early and self.progress(at) < self.given.late_after
+            rng = random.Random(self.given.seed * 1_000_003 + at)
+            return chunk(PairSource(stuff, rng, held | late if early else held), self.given.batch), early
+
+        ahead = ThreadPoolExecutor(1)
+        coming = ahead.submit(drawn, self.step)
+        while self.progress(self.step) < 1:
+            (batches, self.early), coming = coming.result(), ahead.submit(drawn, self.step + _CHUNK)
+            losses = []
+            for batch in batches:
+                losses.append(self._one_step(batch))
+                self.seconds = before + time.monotonic() - begun
+            self._log(float(np.mean(losses)), checks)
+            if self.step % (4 * _CHUNK) == 0 or self.progress(self.step) >= 1:
+                self.save()
+
+    def progress(self, step: int) -> float:
+        """Share of the schedule that is done at a step: by steps, or by the clock where that is nearer."""
+        timed = self.seconds / (60 * self.given.minutes) if self.given.minutes else 0.0
+        return min(1.0, max(step / self.given.steps, timed))
+
+    def save(self) -> None:
+        """Everything that the next process needs, atomically, and the judge; `early` too while it is one."""
+        state = {
+            "judge": self.judge.trained(), "optimiser": self.optimiser.state_dict(),
+            "step": self.step, "seconds": self.seconds, "early": self.early,
+        }  # fmt: skip
+        torch.save(state, self.directory / "state.new")
+        os.replace(self.directory / "state.new", self.directory / "state.pt")
+        about = {
+            "steps": self.step, "batch": self.given.batch, "late": sorted(self.given.late), "seed": self.given.seed,
+        }  # fmt: skip
+        for name in ("judge", "early") if self.early else ("judge",):
+            self.judge.save(self.directory / f"{name}.safetensors", about)
+
+    def _one_step(self, batch: list[Judged]) -> float:
+        """One update; returns the loss. Numbers that are not finite end the run."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(self.step, self.progress(self.step), self.given.learning_rate)
+        loss = _loss(self.judge, batch)
+        self.optimiser.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.judge.trained().values(), 1.0)
+        if not (loss.isfinite() and norm.isfinite()):
+            raise SystemExit(
+                f"step {self.step + 1}: loss or gradient is not a finite number; the state that was saved last is "
+                "kept. Lower --learning-rate"
             )
-            about = {"steps": step, "batch": arguments.batch, "late": sorted(late), "seed": arguments.seed}
-            judge.save(run / "judge.safetensors", about)
-            if early:
-                judge.save(run / "early.safetensors", about)
+        self.optimiser.step()
+        self.step += 1
+        return float(loss.detach())
+
+    def _log(self, loss: float, checks: dict[str, list[Judged]]) -> None:
+        """One JSON line a chunk; areas under the curve in every eighth and in the last."""
+        row: dict[str, Any] = {"step": self.step, "loss": round(loss, 4), "seconds": round(self.seconds)}
+        if self.step % (8 * _CHUNK) == 0 or self.progress(self.step) >= 1:
+            row |= {name: areas(self.judge, examples) for name, examples in checks.items() if examples}
+        print(json.dumps(row), flush=True)
+        with (self.directory / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+
+    def _resume(self) -> None:
+        """Take over the saved state. Raises CheckpointMismatch, CheckpointCorrupt, SystemExit."""
+        path = self.directory / "state.pt"
+        try:
+            saved = torch.load(path, weights_only=False, map_location=_device(self.judge))
+            tensors, optimiser = saved["judge"], saved["optimiser"]
+            self.step, self.seconds, self.early = saved["step"], saved["seconds"], saved["early"]
+        except Exception as error:  # torch.load raises what unpickling raises: anything
+            raise SystemExit(f"{path} is truncated or no training state; remove it to begin anew") from error
+        self.judge.fill(tensors, str(path))
+        self.optimiser.load_state_dict(optimiser)
 
 
-def _step(judge: Judge, optimiser: torch.optim.Optimizer, batch: list[Judged], number: int) -> float:
-    """One step of AdamW; returns the loss. Numbers that are not finite end the run."""
+def _loss(judge: Judge, batch: list[Judged]) -> Tensor:
+    """Mean cross entropy of a batch, with smoothed labels."""
     device = _device(judge.train())
     tokens = {name: t.to(device) for name, t in judge.tokens([(e.stored, e.query) for e in batch]).items()}
     labels = torch.tensor([_SMOOTHING + (1 - 2 * _SMOOTHING) * e.label for e in batch], device=device)
     with mixed(str(device)):
         logits = judge(tokens)
-    loss = F.binary_cross_entropy_with_logits(logits, labels)
-    optimiser.zero_grad()
-    loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(judge.trained().values(), 1.0)
-    if not (loss.isfinite() and norm.isfinite()):
-        raise SystemExit(
-            f"step {number}: loss or gradient is not a finite number; the last state that was saved is kept. "
-            "Lower --learning-rate"
-        )
-    optimiser.step()
-    return float(loss.detach())
+    return F.binary_cross_entropy_with_logits(logits, labels)
 
 
 def _device(judge: Judge) -> torch.device:
@@ -168,20 +211,23 @@ def _device(judge: Judge) -> torch.device:
     return next(judge.parameters()).device
 
 
-def _resume(path: Path, judge: Judge, optimiser: torch.optim.Optimizer) -> int:
-    """Load a state if there is one; returns the step to go on from."""
-    if not path.exists():
-        return 0
-    saved = torch.load(path, weights_only=False, map_location=_device(judge))
-    with torch.no_grad():
-        for name, parameter in judge.trained().items():
-            parameter.copy_(saved["judge"][name])
-    optimiser.load_state_dict(saved["optimiser"])
-    return int(saved["step"])
-
-
 def main() -> None:
     """Build the material and train."""
+    arguments = _parser().parse_args()
+    torch.manual_seed(arguments.seed)
+    try:
+        encoder = load_sentence_encoder(DEFAULT_SENTENCE_ENCODER)
+        judge = Judge(encoder, trainable=True, rank=arguments.rank, dropout=arguments.dropout)
+        if arguments.start:
+            judge.fill(read(arguments.start), arguments.start.name)
+        training = Training(judge.to(arguments.device), arguments)
+        training.train(*material(arguments, Embedder(encoder)))
+    except LarimarError as error:
+        raise SystemExit(str(error)) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m larimar.train_judge", description=__doc__.split("\n")[0])
     parser.add_argument("--counterfact", type=Path, nargs=2, required=True, help="full.json and core.json")
     parser.add_argument("--first-case", type=int, default=2000, help="benchmarks score the cases below")
@@ -202,14 +248,7 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    arguments = parser.parse_args()
-    torch.manual_seed(arguments.seed)
-    encoder = load_sentence_encoder(DEFAULT_SENTENCE_ENCODER)
-    stuff, held = material(arguments, Embedder(encoder))
-    judge = Judge(encoder, trainable=True, rank=arguments.rank, dropout=arguments.dropout)
-    if arguments.start:
-        judge.fill(read(arguments.start), arguments.start.name)
-    train(judge.to(arguments.device), stuff, held, arguments)
+    return parser
 
 
 if __name__ == "__main__":
