@@ -40,10 +40,11 @@ Forms = dict[str, list[str]]
 
 
 def form_of_template(phrasing: str) -> str:
-    """The form of a phrasing with «{}»."""
+    """The form of a phrasing with «{}»; what ends like a finished sentence is an order, as it leaves nothing open."""
     if phrasing.rstrip().endswith("?"):
         return "question"
-    return "order" if re.match(r"(?:name|tell|state|give|say) ", phrasing, re.IGNORECASE) else "statement"
+    begun = re.match(r"(?:name|tell|state|give|say) ", phrasing, re.IGNORECASE)
+    return "order" if begun or phrasing.rstrip().endswith((".", "!")) else "statement"
 
 
 def groups_of(relation: Relation) -> list[Forms]:

@@ -82,6 +82,20 @@ def test_only_a_plain_question_becomes_an_order() -> None:
     assert orders("where did {} go?") == []
 
 
+@pytest.mark.parametrize(
+    ("phrasing", "form"),
+    [
+        ("who is {}'s papa? ", "question"),
+        ("I'd like to know the name of {}'s papa.", "order"),
+        ("{}'s papa, please! ", "order"),
+        ("name the papa of {}", "order"),
+        ("{}'s papa is", "statement"),
+    ],
+)
+def test_a_phrasing_that_leaves_nothing_open_is_no_open_statement(phrasing: str, form: str) -> None:
+    assert paraphrases.form_of_template(phrasing) == form
+
+
 def test_pairs_keep_the_subject_and_say_something_else(tmp_path: Path, files: list[str]) -> None:
     draw, _ = material(parsed(tmp_path, files))
     rng, forms = random.Random(0), Counter[str]()
