@@ -185,9 +185,10 @@ class Memory:
             count, covariance, cross = about["count"], tensors["covariance"], tensors["cross"]
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise InvalidInput("these bytes are not a memory of this version") from error
-        fits = covariance.shape == made._covariance.shape and len(cross) == made.rows
-        whole = covariance.dtype == cross.dtype == torch.int64 and cross.shape[1] <= made.latent_dim
-        if not (fits and whole and isinstance(count, int) and 0 <= count <= made.capacity):
+        fits = covariance.shape == made._covariance.shape and cross.shape[:1] == (made.rows,)
+        whole = covariance.dtype == cross.dtype == torch.int64
+        flat = cross.ndim == 2 and cross.shape[1] <= made.latent_dim
+        if not (fits and whole and flat and isinstance(count, int) and 0 <= count <= made.capacity):
             raise InvalidInput("the sizes of a stored memory do not fit each other")
         made.count, made._covariance, made._cross = count, covariance, _trimmed(cross)
         return made.to(device)

@@ -1,11 +1,14 @@
 """The memory's promise: exact sums, least squares, and a state that forgets bit for bit."""
 
+import json
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from safetensors.torch import load, save
 
 from larimar.errors import BankFull, InvalidInput
 from larimar.memory import (
@@ -271,6 +274,16 @@ def test_bytes_that_are_no_memory_are_refused(data: st.DataObject) -> None:
     whole = filled(["a"]).to_bytes()
     with pytest.raises(InvalidInput):
         Memory.from_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+
+
+@pytest.mark.parametrize("shape", [(ROWS * WIDTH,), (ROWS, WIDTH, 1), (ROWS, WIDTH + 1), (ROWS + 1, WIDTH)])
+def test_a_stored_memory_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    whole = Memory(ROWS, WIDTH).to_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    about = json.loads(whole[8 : 8 + length])["__metadata__"]
+    cross = torch.zeros(shape, dtype=torch.int64)
+    with pytest.raises(InvalidInput, match="do not fit"):
+        Memory.from_bytes(save({**load(whole), "cross": cross}, metadata=about))
 
 
 @pytest.mark.parametrize(
