@@ -1,7 +1,8 @@
 """Checkpoints: a directory with `model.safetensors` and a manifest that says what it is and what it fits.
 
 The manifest holds the configuration, its hash, the digest of the weights file and how it was trained. Both
-files are written beside the old ones and moved into place, so a crash leaves the old checkpoint whole.
+files are written beside the old ones and then moved into place one after the other: a crash while they are written
+leaves the old checkpoint whole, one between the two moves leaves weights that `load` refuses.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(directory: Path) -> Checkpoint:
-    """Read and verify a checkpoint. Raises CheckpointCorrupt or CheckpointMismatch."""
+    """Read and verify a checkpoint directory. Raises CheckpointCorrupt or CheckpointMismatch."""
     manifest = _manifest(directory)
     config = LarimarConfig(**manifest["config"])  # type: ignore[arg-type]
     if manifest["config_hash"] != config.config_hash():
@@ -82,8 +83,9 @@ def _manifest(directory: Path) -> dict[str, object]:
         if manifest["format"] != FORMAT:
             raise CheckpointMismatch(f"{path} has format {manifest['format']}, this version reads {FORMAT}")
         LarimarConfig(**manifest["config"])
-    except FileNotFoundError as error:
-        raise CheckpointCorrupt(f"no checkpoint at {directory}: {MANIFEST} is missing") from error
+    except OSError as error:
+        reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise CheckpointCorrupt(f"no checkpoint at {directory}: {MANIFEST} {reason}") from error
     except LarimarError:
         raise
     except (ValueError, TypeError) as error:

@@ -53,6 +53,27 @@ def test_a_missing_checkpoint_says_so(tmp_path: Path) -> None:
         Larimar.load(tmp_path / "nowhere")
 
 
+def test_a_file_is_no_checkpoint(copied: Path) -> None:
+    with pytest.raises(CheckpointCorrupt, match="no checkpoint"):
+        load(copied / WEIGHTS)
+
+
+def test_a_crash_between_the_two_moves_is_found(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, moves = load(copied), []
+
+    def cut(source: Path, target: Path) -> None:
+        moves.append(target.name)
+        if len(moves) == 2:
+            raise KeyboardInterrupt
+        source.rename(target)
+
+    monkeypatch.setattr("larimar.checkpoint.os.replace", cut)
+    with pytest.raises(KeyboardInterrupt):
+        save(copied, replace(first, tensors={name: t + 1 for name, t in first.tensors.items()}))
+    with pytest.raises(CheckpointCorrupt, match="changed"):
+        load(copied)
+
+
 def test_a_newer_format_is_refused(copied: Path) -> None:
     manifest = json.loads((copied / MANIFEST).read_text())
     (copied / MANIFEST).write_text(json.dumps({**manifest, "format": 99}))
