@@ -1,9 +1,18 @@
-"""The picture of a training run, drawn from its log."""
+"""The log of a training run, a JSON line a step: cut where the run goes on from, and drawn as a picture."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+
+
+def cut_log(directory: Path, step: int) -> None:
+    """Leave out of `log.jsonl` what was logged after a step, and a last line that a crash left half-written."""
+    log = directory / "log.jsonl"
+    if log.exists():
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        log.write_text("".join(kept), encoding="utf-8")
 
 
 def draw_losses(directory: Path) -> None:

@@ -28,7 +28,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from larimar import corpus
 from larimar.checkpoint import Checkpoint, load, save
 from larimar.config import LarimarConfig
-from larimar.curves import draw_losses
+from larimar.curves import cut_log, draw_losses
 from larimar.encoders import build_reader
 from larimar.objective import Loss, Objective, loss
 from larimar.precision import mixed
@@ -268,7 +268,7 @@ class Run:
             raise SystemExit(f"{self.directory} holds a run of another configuration; choose another --run")
         self.step, self.seconds = state["step"], state["seconds"]
         if self.parts.is_main_process:
-            self._cut_log()
+            cut_log(self.directory, self.step)
         if self.sharded:
             self.parts.load_state(str(self.directory / "sharded"))
             return
@@ -277,15 +277,9 @@ class Run:
                 parameter.copy_(saved.reshape(parameter.shape))
         self.optimiser.load_state_dict(state["optimiser"])
 
-    def _cut_log(self) -> None:
-        """Leave out what was logged after the state was saved."""
-        log = self.directory / "log.jsonl"
-        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= self.step]
-        log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
     def _describe(self) -> None:
-        """`run.json`: everything that says what this run is."""
+        """`run.json`: everything that says what this run is; what another one logged here goes."""
+        cut_log(self.directory, 0)
         about = {
             "config": asdict(self.config), "schedule": asdict(self.schedule), "objective": asdict(self.objective),
             "processes": self.parts.num_processes, "device": str(self.parts.device), **provenance(),

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from larimar.corpus import HELD_OUT, names_in, sentences
+from larimar.curves import cut_log
 from larimar.errors import LarimarError
 from larimar.judge import RANK, Judge, read
 from larimar.pairs import Judged, Material, PairSource, close_relations, inverses
@@ -114,6 +115,7 @@ class Training:
         """no late relation was trained on yet"""
         if (self.directory / "state.pt").exists():
             self._resume()
+        cut_log(self.directory, self.step)
 
     def train(self, stuff: Material, held: frozenset[str]) -> None:
         """Train until `--steps`; writes `state.pt`, `early.safetensors`, `judge.safetensors` and `log.jsonl`."""

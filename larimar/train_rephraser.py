@@ -31,7 +31,7 @@ from larimar import paraphrases
 from larimar.checkpoint import Checkpoint, save
 from larimar.config import PRESETS, LarimarConfig, preset
 from larimar.corpus import names_in, sentences
-from larimar.curves import draw_losses
+from larimar.curves import cut_log, draw_losses
 from larimar.errors import LarimarError
 from larimar.paraphrases import Pair, Source
 from larimar.precision import mixed
@@ -103,6 +103,7 @@ class Training:
         self.step, self.seconds, self.best = 0, 0.0, math.inf
         self._whole = True
         self._resume()
+        cut_log(self.directory, self.step)
 
     def train(self, draw: Source, checks: dict[str, Source], *, save_every_s: float = 120.0) -> None:
         """Steps until the schedule ends. Ctrl-C saves first, unless it comes into the middle of an update."""
@@ -254,10 +255,6 @@ class Training:
         fill(self.model, state["trained"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
-        log = self.directory / "log.jsonl"
-        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= self.step]
-        log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
 def _drawn(source: Source, seed: int, count: int) -> list[Pair]:
