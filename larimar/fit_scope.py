@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from larimar.corpus import names_in, sentences
+from larimar.corpus import HELD_OUT, names_in, sentences
 from larimar.evidence import FEATURES, KINDS, Kind, beside, has
 from larimar.judge import Judge
 from larimar.pairs import words
@@ -188,7 +188,7 @@ def gather(arguments: argparse.Namespace) -> list[Pair]:
     rng = random.Random(0)
     full, core = arguments.counterfact
     pairs = counterfact_pairs(full, core, arguments.first_case, arguments.records, rng)
-    pairs += question_pairs(arguments.questions, 200, rng)
+    pairs += question_pairs(arguments.questions, HELD_OUT, rng)
     names = names_in(sentences(arguments.text))
     pairs += template_pairs(arguments.templates, names, arguments.records // 2, rng)
     rng.shuffle(pairs)

@@ -14,14 +14,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from larimar.asking import orders
-from larimar.corpus import detokenised
+from larimar.corpus import HELD_OUT, detokenised
+from larimar.errors import InvalidInput
 from larimar.relations import Relation
 from larimar.restate import open_statements
 
-HELD_BACK = 200
-"""The last question records validate; they are never trained on."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,15 @@ def from_relations(relations: Sequence[Relation], names: list[str]) -> Source:
     return draw
 
 
-def from_questions(records: Sequence[dict[str, object]]) -> Source:
+def from_questions(path: Path, *, held_out: bool = False) -> Source:
     """Records with `subject`, `src`, `rephrase`, `answers`: either question, or a statement made of one.
 
-    Records whose texts hold an answer or do not name the subject are left out.
+    Records whose texts hold an answer or do not name the subject are left out. Raises InvalidInput where none is left.
     """
-    stock = [
-        (name, forms) for record in records if (forms := _record(record)) for name in [str(record["subject"])]
-    ]
+    records = _part(json.loads(path.read_text(encoding="utf-8")), held_out)
+    stock = [(str(record["subject"]), forms) for record in records if (forms := _record(record))]
+    if not stock:
+        raise InvalidInput(_too_few(path, "question", held_out))
 
     def draw(rng: random.Random) -> Pair:
         name, forms = rng.choice(stock)
@@ -97,14 +99,11 @@ def from_questions(records: Sequence[dict[str, object]]) -> Source:
     return draw
 
 
-def question_records(path: Path, *, held_back: bool = False) -> list[dict[str, object]]:
-    """The records of a file that are trained on, or those that are held back."""
-    rows: list[dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
-    return rows[-HELD_BACK:] if held_back else rows[:-HELD_BACK]
+def from_splits(path: Path, *, held_out: bool = False) -> Source:
+    """Sentence, tab, the same in two sentences: both ways, where each has 80 % of the other's words.
 
-
-def from_splits(path: Path, *, held_back: bool = False) -> Source:
-    """Sentence, tab, the same in two sentences: both ways, where each has 80 % of the other's words."""
+    Raises InvalidInput where there is none.
+    """
     stock = []
     for line in path.read_text(encoding="utf-8").splitlines():
         whole, _, parts = (detokenised(part) for part in line.partition("\t"))
@@ -116,13 +115,30 @@ def from_splits(path: Path, *, held_back: bool = False) -> Source:
             and min(_known(whole, split), _known(split, whole)) >= 0.8
         ):
             stock.append((whole, split))
-    stock = stock[-HELD_BACK:] if held_back else stock[:-HELD_BACK]
+    stock = _part(stock, held_out)
+    if not stock:
+        raise InvalidInput(_too_few(path, "sentence", held_out))
 
     def draw(rng: random.Random) -> Pair:
         given, said = rng.sample(rng.choice(stock), 2)
         return Pair(given, said, "sentence")
 
     return draw
+
+
+def _part(rows: list[_T], held_out: bool) -> list[_T]:
+    """The last rows, which validate, or those before them, which are trained on."""
+    return rows[-HELD_OUT:] if held_out else rows[:-HELD_OUT]
+
+
+def _too_few(path: Path, what: str, held_out: bool) -> str:
+    """What is wrong with a file of which nothing is left."""
+    place = (
+        f"among the last {HELD_OUT}, which validate"
+        if held_out
+        else f"before the last {HELD_OUT}, which validate"
+    )
+    return f"{path} holds no {what} that can be used {place}"
 
 
 def mixed_sources(parts: Sequence[tuple[float, Source]]) -> Source:

@@ -32,7 +32,7 @@ from larimar.checkpoint import Checkpoint, save
 from larimar.config import PRESETS, LarimarConfig, preset
 from larimar.corpus import names_in, sentences
 from larimar.curves import cut_log, draw_losses
-from larimar.errors import LarimarError
+from larimar.errors import InvalidInput, LarimarError
 from larimar.paraphrases import Pair, Source
 from larimar.precision import mixed
 from larimar.reader import with_lora
@@ -63,6 +63,8 @@ class Batch(NamedTuple):
 def material(arguments: argparse.Namespace) -> tuple[Source, dict[str, Source]]:
     """What is trained on, and the validation sets by name."""
     names = names_in([sentence for path in arguments.text for sentence in sentences(path)])
+    if not names:
+        raise InvalidInput(f"{', '.join(map(str, arguments.text))}: no sentence names anybody")
     relations = from_templates(arguments.templates)
     unseen = held_out(relations) | frozenset(arguments.unseen)
     if arguments.counterfact:
@@ -78,12 +80,11 @@ def material(arguments: argparse.Namespace) -> tuple[Source, dict[str, Source]]:
     if recorded:
         parts.append((0.15, paraphrases.from_relations(recorded, names)))
     if arguments.questions:
-        read = paraphrases.question_records
-        parts.append((0.12, paraphrases.from_questions(read(arguments.questions))))
-        checks["questions"] = paraphrases.from_questions(read(arguments.questions, held_back=True))
+        parts.append((0.12, paraphrases.from_questions(arguments.questions)))
+        checks["questions"] = paraphrases.from_questions(arguments.questions, held_out=True)
     if arguments.split_pairs:
         parts.append((0.08, paraphrases.from_splits(arguments.split_pairs)))
-        checks["sentences"] = paraphrases.from_splits(arguments.split_pairs, held_back=True)
+        checks["sentences"] = paraphrases.from_splits(arguments.split_pairs, held_out=True)
     return paraphrases.mixed_sources(parts), checks
 
 
@@ -309,10 +310,7 @@ def main() -> None:
     """Build the material, train, export."""
     arguments = _parser().parse_args()
     try:
-        draw, checks = material(arguments)
-    except OSError as error:
-        raise SystemExit(f"{error.filename} cannot be read: {error.strerror}") from error
-    try:
+        draw, checks = _readable(arguments)
         config = preset(arguments.preset, **({"decoder": arguments.decoder} if arguments.decoder else {}))
         training = Training(config, arguments)
         training.train(draw, checks)
@@ -320,6 +318,14 @@ def main() -> None:
             training.export(arguments.export)
     except LarimarError as error:
         raise SystemExit(str(error)) from error
+
+
+def _readable(arguments: argparse.Namespace) -> tuple[Source, dict[str, Source]]:
+    """`material`. Ends the program with the name of a file that cannot be read."""
+    try:
+        return material(arguments)
+    except OSError as error:
+        raise SystemExit(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def _own_process() -> None:

@@ -11,6 +11,7 @@ import pytest
 from larimar import paraphrases
 from larimar.asking import orders
 from larimar.checkpoint import load
+from larimar.corpus import HELD_OUT
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch
 from larimar.rephraser import Rephraser
 from larimar.restate import open_statements
@@ -119,11 +120,13 @@ def test_relations_that_validate_are_never_trained_on(tmp_path: Path, files: lis
     assert not any("author" in pair.given for pair in checked)
 
 
-def test_questions_whose_wording_holds_the_answer_are_left_out() -> None:
+def test_questions_whose_wording_holds_the_answer_are_left_out(tmp_path: Path) -> None:
     good = {"subject": "X1", "src": "Who made X1?", "rephrase": "X1 was made by whom?", "answers": ["Ann"]}
     told = {"subject": "X2", "src": "Who made X2?", "rephrase": "Did Ann make X2?", "answers": ["Ann"]}
     nameless = {"subject": "X3", "src": "Who made X3?", "rephrase": "Who made it?", "answers": ["Ann"]}
-    draw, rng = paraphrases.from_questions([good, told, nameless]), random.Random(0)
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps([good, told, nameless, *[nameless] * HELD_OUT]))
+    draw, rng = paraphrases.from_questions(path), random.Random(0)
     assert all("X1" in draw(rng).said for _ in range(50))
 
 
@@ -132,7 +135,7 @@ def test_split_sentences_pair_only_where_they_say_the_same(tmp_path: Path) -> No
     told = "Ann went back to her old home by the river"
     same = f"{told} , Ben stayed .\t{told} . <::::> Ben stayed ."
     more = "Carl sang .\tCarl sang . <::::> The song was about a river in the far north ."
-    path.write_text("\n".join([same, more, *["Dora ate .\tDora ate ."] * paraphrases.HELD_BACK]))
+    path.write_text("\n".join([same, more, *["Dora ate .\tDora ate ."] * HELD_OUT]))
     draw, rng = paraphrases.from_splits(path), random.Random(0)
     assert all("Ann" in draw(rng).given for _ in range(50))
 
@@ -214,4 +217,15 @@ def test_a_missing_file_ends_the_command_with_its_name(
     arguments = [*files[:2], "--templates", str(tmp_path / "gone.json"), "--run", str(tmp_path / "run")]
     monkeypatch.setattr("sys.argv", ["train_rephraser", *arguments])
     with pytest.raises(SystemExit, match=r"gone\.json"):
+        main()
+
+
+@pytest.mark.parametrize("flag", ["--questions", "--split-pairs", "--text"])
+def test_a_file_with_nothing_to_use_ends_the_command_with_its_name(
+    flag: str, tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").write_text("[]")
+    arguments = [*files, "--run", str(tmp_path / "run"), flag, str(tmp_path / "empty")]
+    monkeypatch.setattr("sys.argv", ["train_rephraser", *arguments])
+    with pytest.raises(SystemExit, match="empty"):
         main()
