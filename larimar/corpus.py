@@ -13,8 +13,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from larimar.asking import put
+from larimar.errors import InvalidInput
 from larimar.text import TOMBSTONE, statement
 
 
@@ -81,6 +83,8 @@ def split_pairs(path: Path) -> Source:
         halves = [h for h in halves if sum(w in known for w in h.lower().split()) >= 0.8 * len(h.split()) > 2]
         if halves and len(known) <= 32:
             pairs.append((whole, halves))
+    if not pairs:
+        raise InvalidInput(f"{path} holds no sentence beside halves of it (sentence, tab, half <::::> half)")
 
     def draw(rng: random.Random) -> Example:
         whole, halves = rng.choice(pairs)
@@ -91,14 +95,18 @@ def split_pairs(path: Path) -> Source:
     return draw
 
 
-def question_pairs(path: Path) -> Source:
-    """Records with `src`, `rephrase` and `answers`: one question is written, it or the other is asked.
-
-    Of a file with many, the last `HELD_OUT` are left out.
-    """
+def question_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a file that have answers; of one with many, the last `HELD_OUT` are left out."""
     records = json.loads(path.read_text(encoding="utf-8"))
-    records = records[:-HELD_OUT] if len(records) > 2 * HELD_OUT else records
-    rows = [(r["src"], r["rephrase"], r["answers"][0], r.get("subject", "")) for r in records if r["answers"]]
+    records = [r for r in (records[:-HELD_OUT] if len(records) > 2 * HELD_OUT else records) if r["answers"]]
+    if not records:
+        raise InvalidInput(f"{path} holds no question with an answer")
+    return records
+
+
+def question_pairs(path: Path) -> Source:
+    """`question_records` with `src`, `rephrase` and `answers`: one question is written, it or the other is asked."""
+    rows = [(r["src"], r["rephrase"], r["answers"][0], r.get("subject", "")) for r in question_records(path)]
 
     def draw(rng: random.Random) -> Example:
         src, rephrase, answer, subject = rng.choice(rows)
@@ -116,6 +124,9 @@ def template_pairs(path: Path, texts: list[str], answers: list[str]) -> Source:
     Half of the time declarative forms of the same questions take part.
     """
     groups, names, ask = named_templates(path, texts)
+    if not groups or not names:
+        missing = "two templates that ask the same" if not groups else "names in the texts to put in"
+        raise InvalidInput(f"{path} cannot be trained on without {missing}")
     declared = [(group + forms) for group in groups if (forms := declarative_forms(group))]
 
     def draw(rng: random.Random) -> Example:

@@ -8,7 +8,6 @@ Several processes: `accelerate launch -m larimar.train …` (see docs/training.m
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 from collections.abc import Callable
 from dataclasses import fields
@@ -36,7 +35,7 @@ def sources(arguments: argparse.Namespace) -> corpus.Source:
     parts += [(0.15, _readable(path, corpus.split_pairs)) for path in arguments.split_pairs]
     for path in arguments.questions:
         parts.append((0.20, _readable(path, corpus.question_pairs)))
-        answers = [record["answers"][0] for record in json.loads(path.read_text()) if record["answers"]]
+        answers = [record["answers"][0] for record in _readable(path, corpus.question_records)]
     for path in arguments.templates:
         parts.append((0.25, _readable(path, lambda p: corpus.template_pairs(p, texts, answers))))
     return corpus.mixture(parts, texts)
@@ -55,8 +54,8 @@ def _readable(path: Path, read: Callable[[Path], _T]) -> _T:
 def main() -> None:
     """Parse the command line, train, export."""
     arguments = _parser().parse_args()
-    draw = sources(arguments)
     try:
+        draw = sources(arguments)
         run = Run(
             arguments.run, _config(arguments), _schedule(arguments), arguments.device,
             start=arguments.start, objective=_objective(arguments),

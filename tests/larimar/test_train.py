@@ -11,7 +11,7 @@ from larimar import Fact, Larimar, corpus, weights
 from larimar.config import preset
 from larimar.objective import Loss, Objective, address_divergence, loss, read_through_memory
 from larimar.run import Run, Schedule
-from larimar.train import main
+from larimar.train import _parser, main, sources
 
 TEXT = "\n".join(
     f"The river {name} flows through the town of {town} every single day."
@@ -224,6 +224,41 @@ def test_questions_in_another_form_are_named(tmp_path: Path, monkeypatch: pytest
     )  # fmt: skip
     with pytest.raises(SystemExit, match=r"questions\.json"):
         main()
+
+
+@pytest.mark.parametrize("flag", ["--questions", "--split-pairs", "--templates"])
+def test_a_file_with_nothing_to_use_is_named(
+    flag: str, draw: corpus.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").write_text("[]")
+    given = [
+        "--text",
+        str(tmp_path / "text.txt"),
+        flag,
+        str(tmp_path / "empty"),
+        "--run",
+        str(tmp_path / "run"),
+    ]
+    monkeypatch.setattr("sys.argv", ["train", *given])
+    with pytest.raises(SystemExit, match="empty"):
+        main()
+
+
+def test_answers_of_records_that_validate_are_not_trained_on(tmp_path: Path) -> None:
+    def record(answer: str) -> dict[str, object]:
+        return {"src": "Who?", "rephrase": "Whom?", "answers": [answer]}
+
+    count = 2 * corpus.HELD_OUT + 1
+    rows = [record("seen")] * (count - corpus.HELD_OUT) + [record("held")] * corpus.HELD_OUT
+    (tmp_path / "questions.json").write_text(json.dumps(rows))
+    pair = [{"left": "who wrote ", "right": "?"}, {"left": "the author of ", "right": " is who?"}]
+    (tmp_path / "templates.json").write_text(json.dumps([{"templates": pair}]))
+    (tmp_path / "text.txt").write_text("We met Ada Byron there once.")
+    files = [f"--{name}={tmp_path / file}" for name, file in
+             (("text", "text.txt"), ("questions", "questions.json"), ("templates", "templates.json"))]  # fmt: skip
+    mixture = sources(_parser().parse_args([*files, "--run", "nowhere"]))
+    rng = random.Random(0)
+    assert not any("held" in mixture(rng).target for _ in range(300))
 
 
 def test_an_exported_checkpoint_loads_and_reads_back(draw: corpus.Source, tmp_path: Path) -> None:
