@@ -20,8 +20,7 @@ from rapidfuzz import fuzz
 
 from larimar.index import Stored
 from larimar.names import MASK, NEAR, Located, Word, folded, locate, normalise, words_of
-
-Floats = NDArray[np.float32]
+from larimar.vectors import Floats
 
 Kind = Literal["with_subject", "without_subject"]
 KINDS: tuple[Kind, ...] = ("with_subject", "without_subject")

@@ -26,6 +26,7 @@ from larimar.errors import FactTooLong, InvalidInput
 from larimar.memory import VALUE_BITS, Memory, hashed_keys, quantise_values
 from larimar.serving import Weights
 from larimar.text import spaced, statement
+from larimar.vectors import Floats
 
 EPISODE = 16
 """Facts in one memory, as in training."""
@@ -47,9 +48,6 @@ class Passage:
     def of_fact(cls, prompt: str, answer: str) -> Passage:
         """A passage of a prompt and its answer."""
         return cls(prompt, statement(prompt, answer))
-
-
-Floats = NDArray[np.float32]
 
 
 class LongContext:

@@ -173,5 +173,4 @@ def _filled(left: str, right: str) -> str:
     """A template as a phrasing in lower case."""
     right = re.sub(r"\s*\?(\s*\?)*$", "?", right)
     gap = "" if right[:1] in ("?", ".", ",", "'") or not right else " "
-    text = f"{left} {{}}{gap}{right}".replace("{", "{").strip()
-    return " ".join(text.replace("{{}}", "{}").split()).lower()
+    return " ".join(f"{left} {{}}{gap}{right}".split()).lower()
