@@ -20,7 +20,7 @@ from larimar import checkpoint as checkpoints
 from larimar.bank import Bank
 from larimar.decoding import Sampling
 from larimar.entry import Entry
-from larimar.errors import UnknownFact
+from larimar.errors import InvalidInput, UnknownFact
 from larimar.index import Stored
 from larimar.marks import mark_of
 from larimar.names import named
@@ -86,12 +86,17 @@ class Larimar:
         self.bank.remove(fact_ids)
         self._tombstones.drop(fact_ids)
 
-    def widen(self, fact_id: str, prompt_and_phrasings: Sequence[str]) -> Entry:
-        """Add phrasings to a fact's scope; costs no memory row. Returns the new ledger entry."""
+    def widen(self, fact_id: str, phrasings: Sequence[str]) -> Entry:
+        """Add new phrasings to a fact's scope; costs no memory row. Returns the new ledger entry.
+
+        Raises UnknownFact, and InvalidInput for no phrasings.
+        """
         old = self.bank.entries.get(fact_id)
         if old is None:
             raise UnknownFact("a fact with this id is not in the bank")
-        more = self.weights.detector.store(fact_id, prompt_and_phrasings, old.scope.names)
+        if not phrasings:
+            raise InvalidInput("a scope is widened by at least one phrasing")
+        more = self.weights.detector.store(fact_id, phrasings, old.scope.names)
         scope = replace(
             more,
             texts=(*old.scope.texts, *more.texts),
@@ -143,10 +148,6 @@ class Larimar:
         A constrained tombstone gives its own text probability one and every other text zero.
         """
         return self.weights.score(self.routes(prompts), targets)
-
-    def score_reading(self, prompts: Sequence[str], targets: Sequence[str], fact_id: str) -> list[float]:
-        """Like `score` with the detector off: every prompt reads the memory at the fact's key."""
-        return self.weights.score(self.reading(prompts, fact_id), targets)
 
     def agrees_with_base(self, prompts: Sequence[str]) -> list[bool]:
         """Whether the next-token logits equal the base decoder's, bit for bit; in the same batches for both."""

@@ -111,6 +111,8 @@ def test_errors_leave_the_state_as_it_was(tiny: Larimar) -> None:
         tiny.forget(["f1", "f1"])
     with pytest.raises(UnknownFact):
         tiny.widen("nobody", ["x"])
+    with pytest.raises(InvalidInput, match="at least one phrasing"):
+        tiny.widen("f1", [])
     with pytest.raises(FactTooLong, match="tokens"):
         tiny.write([Fact("long", "word " * 200, "answer")])
     assert tiny.digest() == before
