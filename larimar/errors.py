@@ -30,7 +30,7 @@ class BankFull(LarimarError):
 
 
 class FactTooLong(LarimarError):
-    """The fact has more tokens than one latent has slots."""
+    """The text has more tokens than a fact may have, or than one latent holds where it must fit one."""
 
 
 class InvalidInput(LarimarError):
