@@ -94,6 +94,9 @@ def test_rephrasings_that_are_asked_were_not_stored(tiny: Larimar, monkeypatch: 
     assert (len(stored), len(asked)) == (6, 4)
     assert not set(stored) & set(asked)
     assert recall_means(rows)["recall"] == 1.0
+    assert recall_means(rows)["alone"] == 1.0
+    twice = ask(tiny, [*facts, facts[0]], stored=3, rng=random.Random(0))
+    assert 0 < recall_means(twice)["alone"] < 1, "two facts share their subject"
 
 
 def test_text_out_of_scope_has_the_base_decoders_perplexity(tiny: Larimar) -> None:
