@@ -25,6 +25,7 @@ from larimar.index import Stored
 from larimar.marks import mark_of
 from larimar.names import named
 from larimar.output_check import Completion, Sentence, Tombstones, checked
+from larimar.precision import present
 from larimar.reader import Condition
 from larimar.scope import DetectorName
 from larimar.serving import BaseDecoder, Route, Weights
@@ -63,9 +64,7 @@ class Larimar:
         `device`: `cpu`, `cuda`, or `auto`. `detector`: the scope detector, `isd` or `esd`. Raises the checkpoint and
         weights errors of `larimar.errors`.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        weights = Weights.load(checkpoint or checkpoints.default_directory(), device, detector)
+        weights = Weights.load(checkpoint or checkpoints.default_directory(), present(device), detector)
         return cls(weights, Bank(weights.config))
 
     def with_bank(self, entries: Iterable[Entry] = ()) -> Larimar:

@@ -48,13 +48,15 @@ def open_rephraser(spec: str, device: str = "cpu") -> Rephraser:
         return TemplateRephraser()
     if how == "list" and where:
         return ListRephraser(read_phrasings(Path(where)))
+    from larimar.precision import present
+
     if how in ("model", "mixed") and bool(named) == bool(where):
-        device = _device(device)
+        device = present(device)
         trained = _trained(device, Path(where) if where else None)
         model = RememberedRephraser(TrainedRephraser(trained, Cosine(device)))
         return model if how == "model" else MixedRephraser(model, TemplateRephraser())
     if how == "hf" and where:
-        device = _device(device)
+        device = present(device)
         return RememberedRephraser(ModelRephraser(DecoderTarget.load(where, device), Cosine(device)))
     raise AuditError(f"a rephraser is {FORMS}")
 
@@ -69,15 +71,6 @@ class Cosine:
         """Cosine of each pair."""
         made = _embedder(self.device).embed([text for pair in pairs for text in pair])
         return [float(first @ second) for first, second in zip(made[::2], made[1::2], strict=True)]
-
-
-def _device(device: str) -> str:
-    """`auto` as a GPU when there is one."""
-    if device != "auto":
-        return device
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @lru_cache(maxsize=1)

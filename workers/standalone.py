@@ -87,7 +87,9 @@ def open_target(spec: str, plan: Plan) -> Target:
     """The target of `hf:…` or `openai:…`. Raises AuditError for anything else, and what the target raises."""
     how, _, where = spec.partition(":")
     if how == "hf" and where:
-        return DecoderTarget.load(where, "cpu" if plan.device == "auto" else plan.device)
+        from larimar.precision import present
+
+        return DecoderTarget.load(where, present(plan.device))
     if how == "openai" and where:
         from workers.endpoint import EndpointTarget
 
@@ -302,9 +304,18 @@ def _salt(folder: Path) -> bytes:
 def _method(plan: Plan, transcript: str, rephraser: Rephraser) -> Method:
     return Method(
         model=plan.target.partition("?")[0] if not plan.target.startswith("openai:") else plan.model,
-        device=plan.device,
+        device=_device(plan),
         rephraser="templates" if plan.rephraser == "templates" else rephraser.name,
         transcript=transcript,
         software={"python": platform.python_version(), "unwrite": version("unwrite")},
         seeds={"probes and sampling": plan.seed},
     )
+
+
+def _device(plan: Plan) -> str:
+    """Where the target computes; of an endpoint nobody knows."""
+    if plan.target.startswith("openai:"):
+        return ""
+    from larimar.precision import present
+
+    return present(plan.device)

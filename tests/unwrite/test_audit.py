@@ -87,6 +87,12 @@ def test_silence_beside_a_control_that_tells_passes(servers: tuple[Server, Serve
     assert last["digest"] == report.method.transcript
 
 
+def test_of_an_endpoint_no_device_is_known(servers: tuple[Server, Server], csv_file: Path) -> None:
+    run(csv_file, endpoint(servers[0]), "--model", "m", "--budget", "4", "--attack", "rephrase")
+    report = validate((csv_file.parent / "out" / "report.json").read_bytes())
+    assert report.method.device == ""
+
+
 def test_a_model_that_tells_fails(servers: tuple[Server, Server], csv_file: Path) -> None:
     result = run(csv_file, endpoint(servers[1]), "--model", "m", "--budget", "4")
     assert result.exit_code == 1
@@ -212,7 +218,9 @@ def test_larimar_is_attacked_before_and_after(
         fake.knows = {fact.subject: fact.answers[0] for fact in KNOWN}
     result = run(csv_file, "larimar", "--kind", kind)
     assert result.exit_code == 0, result.output
-    [group] = validate((csv_file.parent / "out" / "report.json").read_bytes()).groups
+    report = validate((csv_file.parent / "out" / "report.json").read_bytes())
+    assert report.method.device in ("cpu", "cuda"), "the one that was used, not «auto»"
+    [group] = report.groups
     assert group.kind == kind
     assert group.before is not None
     assert (group.before.facts_leaked, group.after.facts_leaked) == (20, 0)
