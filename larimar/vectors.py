@@ -28,7 +28,7 @@ BLOCK = 65_536
 EXACT_ROWS = 2_048
 """Up to here every row's exact cosine is taken."""
 SKETCH_BITS = 512
-SHORTLIST = 512
+SHORTLIST = 1_024
 """Rows of which exact cosines are taken."""
 
 
