@@ -147,5 +147,8 @@ def install(monkeypatch: Any) -> type[FakeLarimar]:
     FakeLarimar.on_generate = None
     module = ModuleType("larimar")
     module.__dict__.update(Larimar=fresh, Fact=Fact, Entry=Entry)
+    precision = ModuleType("larimar.precision")
+    precision.__dict__.update(present=lambda device: "cpu" if device == "auto" else device)
     monkeypatch.setitem(sys.modules, "larimar", module)
+    monkeypatch.setitem(sys.modules, "larimar.precision", precision)
     return fresh
