@@ -27,7 +27,7 @@ from web.context import reading, services, transaction, wake_after_commit
 from web.identity import caller, visible_request
 from web.problems import Problem
 from web.steps import allowed_steps
-from web.submission import fact_texts, limits
+from web.submission import fact_texts, submit
 
 
 @api.post("/requests")
@@ -50,14 +50,7 @@ def submit_request(json_data: RequestIn) -> tuple[RequestOut, int]:
         bank=services().settings.bank,
     )
     with transaction() as session:
-        made = requests.submit(
-            session,
-            services().vault,
-            submission,
-            actor=caller().user_id,
-            limits=limits(),
-            holidays=services().settings.holidays,
-        )
+        made = submit(session, submission)
         return RequestOut.of(made), 201
 
 

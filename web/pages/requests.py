@@ -18,7 +18,7 @@ from web.identity import caller, page, visible_request
 from web.pages import pages
 from web.pages.forms import RecheckForm, RequestForm, blame, edit_rows, problems_of
 from web.steps import allowed_steps, approval_note, may_read_texts
-from web.submission import limits
+from web.submission import submit
 from web.timeline import entries_of, standing_of, steps_of
 
 HIDDEN_FACTS = "The text is shown only to reviewers and to who submitted the request."
@@ -51,14 +51,7 @@ def submit_request() -> ResponseReturnValue:
     )
     try:
         with services().database.session() as session:
-            made = requests.submit(
-                session,
-                services().vault,
-                submission,
-                actor=caller().user_id,
-                limits=limits(),
-                holidays=services().settings.holidays,
-            )
+            made = submit(session, submission)
     except StoreError as error:
         return _refused(form, error)
     flash("The request was received. A reviewer decides next.", "good")
