@@ -12,12 +12,15 @@ PANELS = {
         "further_read_ms": "further",
     },
     "a scope lookup (ms)": {"lookup_p50_ms": "median", "lookup_p99_ms": "99th percentile"},
-    "memory held (GB)": {"resident_gb": "bank and index"},
+    "memory held (GB)": {"process_gb": "process", "resident_gb": "of it bank and index"},
 }
 
 
 def draw(sizes: dict[str, dict[str, float]], path: Path) -> None:
-    """One panel a question, both axes logarithmic, as a PNG."""
+    """One panel a question, both axes logarithmic, as a PNG.
+
+    A bank that took no memory (what the process had freed before was enough) has no point of its own.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
