@@ -19,6 +19,9 @@ from audit.words import STOP_WORDS, holds, texts
 Kind = Literal["person", "place", "thing"]
 KINDS: tuple[Kind, ...] = ("place", "thing", "person")
 
+_BARE = {("in",), ("is", "in"), ("in", "is"), ("lies", "in")}
+"""All that some prompts say beside the name; then it is a place's."""
+
 
 @cache
 def _names() -> dict[str, list[str]]:
@@ -28,11 +31,19 @@ def _names() -> dict[str, list[str]]:
 
 
 def kind_of(fact: AuditFact) -> Kind:
-    """Person, place or thing, guessed from the words around the subject; a person when in doubt."""
+    """Person, place or thing, by the name («… University»), else by the words around it; a person when in doubt."""
     around = fact.prompt.replace(fact.subject, " ") if fact.subject else fact.prompt
-    hits = {kind: sum(holds(around, clue) for clue in _names()[f"clues-{kind}"]) for kind in KINDS}
+    named = _best(fact.subject, "named")
+    if named or not (fact.subject and tuple(texts(around)) in _BARE):
+        return named or _best(around, "clues") or "person"
+    return "place"
+
+
+def _best(text: str, clues: str) -> Kind | None:
+    """The kind of which a text holds most clues; None without any."""
+    hits = {kind: sum(holds(text, clue) for clue in _names().get(f"{clues}-{kind}", ())) for kind in KINDS}
     best = max(KINDS, key=lambda kind: hits[kind])
-    return best if hits[best] else "person"
+    return best if hits[best] else None
 
 
 def _free(fact: AuditFact, text: str) -> bool:

@@ -21,6 +21,7 @@ from audit.neighbours import same_subject_prompts
 from benchmarks.datasets import DATA
 from benchmarks.tombstones import tells
 from larimar import Fact, Larimar
+from larimar.relations import same_question
 
 LEAST = 0.01
 """Probability of the whole answer. Patil et al. 2023 take 0.02 (of its one token)."""
@@ -100,13 +101,23 @@ def same_subject(known: Sequence[Known], core: Path = DATA / "counterfact_core.j
 
 
 def _elsewhere(known: Sequence[Known], core: Path) -> list[str]:
-    """CounterFact's prompts about a censored subject whose true answer is another one."""
-    answers: dict[str, set[str]] = {}
+    """CounterFact's prompts about a censored subject that have another true answer and ask something else."""
+    censored: dict[str, list[Known]] = {}
     for row in known:
-        answers.setdefault(row.fact.subject, set()).update(row.fact.answers)
+        censored.setdefault(row.fact.subject, []).append(row)
+    rewrites = [
+        r["requested_rewrite"] for r in json.loads((DATA / "counterfact.json").read_text(encoding="utf-8"))
+    ]
+    asks = {rewrite["prompt"]: rewrite["relation_id"] for rewrite in rewrites}
     found = []
     for line in core.read_text(encoding="utf-8").splitlines():
         _, prompt, subject, _, true = json.loads(line)
-        if subject in answers and true not in answers[subject]:
+        rows = censored.get(subject, ())
+        if not any(true in r.fact.answers or _same(asks.get(prompt), r.relation) for r in rows) and rows:
             found.append(prompt.format(subject))
     return found
+
+
+def _same(one: str | None, other: str) -> bool:
+    """Whether two relations by id, the first perhaps unknown, are one or are asked for in the same words."""
+    return one == other or (one is not None and same_question(one, other))

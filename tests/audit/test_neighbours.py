@@ -66,6 +66,21 @@ def test_kinds(prompt: str, kind: str) -> None:
     assert kind_of(AuditFact("f", prompt, ("x y",))) == kind
 
 
+@pytest.mark.parametrize(
+    ("prompt", "subject", "kind"),
+    [
+        ("Rutgers Glacier is in", "Rutgers Glacier", "place"),
+        ("San Marino Football Federation is a part of the", "San Marino Football Federation", "thing"),
+        ("Niger, in", "Niger", "place"),
+        ("Alonzo Church lives in", "Alonzo Church", "person"),
+        ("Cuban espresso was created in", "Cuban espresso", "thing"),
+        ("Rio Natsuki is from", "Rio Natsuki", "person"),
+    ],
+)
+def test_names_tell_what_they_name(prompt: str, subject: str, kind: str) -> None:
+    assert kind_of(AuditFact("f", prompt, ("x y",), subject)) == kind
+
+
 def test_counts_add_up_and_impossible_ones_are_refused() -> None:
     one = NeighbourResult(prompts=8, silenced=1, agreeing=7, same_subject=2)
     assert NeighbourResult.sum([one, one]) == NeighbourResult(
