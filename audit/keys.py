@@ -1,7 +1,7 @@
-"""Signing keys: a folder with one private and one public file a key, and the list of keys to trust.
+"""Signing keys: one public and one private file a key, in one folder or two, and the list of keys to trust.
 
-    <id>.pem    the private Ed25519 key (PKCS#8), readable by its owner only; never leaves the folder
     <id>.json   the public key with its times; the list of them all is what a verifier is given
+    <id>.pem    the private Ed25519 key (PKCS#8), readable by its owner only; never leaves its folder
 
 A key is named by the SHA-256 of its public bytes. What it signed while it was valid stays valid when it expires
 or is retired; nothing it signed counts once it was stolen.
@@ -90,9 +90,11 @@ def key_id(public: str) -> str:
 
 @dataclass(frozen=True)
 class KeyRing:
-    """The keys in one folder."""
+    """The keys of an installation."""
 
     folder: Path
+    private: Path | None = None
+    """the folder of the private files; None: the same. Who only hands out public keys needs no right to read it"""
 
     def public(self) -> list[TrustedKey]:
         """All keys, oldest first; empty when the folder does not exist. KeyProblem when a file is damaged."""
@@ -112,12 +114,13 @@ class KeyRing:
         )
         secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.folder, self._private(key).parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(self._private(key), secret, mode=0o600)
             self._write(key)
         except OSError as error:
             self._private(key).unlink(missing_ok=True)
-            raise KeyProblem(f"The key could not be written to {self.folder}: {error.strerror}.") from None
+            raise KeyProblem(f"The key could not be written to {error.filename}: {error.strerror}.") from None
         return key
 
     def retire(self, name: str, now: datetime, *, stolen: bool = False) -> TrustedKey:
@@ -157,7 +160,7 @@ class KeyRing:
         return CryptoSigner(private, key.verifier())
 
     def _private(self, key: TrustedKey) -> Path:
-        return self.folder / f"{key.id}.pem"
+        return (self.private or self.folder) / f"{key.id}.pem"
 
     def _write(self, key: TrustedKey) -> None:
         write_atomically(self.folder / f"{key.id}.json", key.model_dump_json(indent=1).encode() + b"\n")

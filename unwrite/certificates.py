@@ -27,7 +27,7 @@ def key_ring(settings: Settings) -> KeyRing:
     """The signing keys of this installation."""
     from audit.keys import KeyRing
 
-    return KeyRing(settings.resolved_signing_keys())
+    return KeyRing(settings.resolved_signing_keys(), settings.resolved_private_keys())
 
 
 def first_key(settings: Settings, database: Database) -> list[str]:
@@ -36,7 +36,8 @@ def first_key(settings: Settings, database: Database) -> list[str]:
     if ring.public():
         return []
     key = _new_key(ring, database, 365, "system")
-    return [f"A signing key was made: {key.short}, in {ring.folder}. Keep a copy apart from the database."]
+    where = settings.resolved_private_keys()
+    return [f"A signing key was made: {key.short}, in {where}. Keep a copy apart from the database."]
 
 
 @click.group()

@@ -100,9 +100,9 @@ def _master_key(settings: Settings) -> str:
 
 
 def _signing_key(settings: Settings) -> str:
-    from audit.keys import KeyRing
+    from unwrite.certificates import key_ring
 
-    key, _ = KeyRing(settings.resolved_signing_keys()).signer(datetime.now(UTC))
+    key, _ = key_ring(settings).signer(datetime.now(UTC))
     left = (key.not_after - datetime.now(UTC)).days
     if left < KEY_DAYS:
         raise RuntimeError(f"{key.short} signs for {left} more days only; run: unwrite keys new")

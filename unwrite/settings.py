@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     master_key_file: Path | None = None
     master_key_base64: SecretStr | None = Field(default=None, validation_alias="UNWRITE_MASTER_KEY")
     signing_keys: Path | None = None  # the folder of the keys that sign certificates
+    private_keys: Path | None = None  # their private files, where these lie apart
     checkpoint: Path | None = None
     device: str = "auto"
     bank: str = "default"
@@ -108,6 +109,10 @@ class Settings(BaseSettings):
     def resolved_signing_keys(self) -> Path:
         """The folder of the signing keys: the given one, or `keys` below `home`. It need not exist."""
         return self.signing_keys or self.home.expanduser().absolute() / "keys"
+
+    def resolved_private_keys(self) -> Path:
+        """The folder of the private halves of the signing keys: the given one, or that of the keys."""
+        return self.private_keys or self.resolved_signing_keys()
 
     def master_key(self) -> bytes:
         """The 32-byte key that wraps all others: from the environment, or the key file (made on first use).

@@ -152,7 +152,8 @@ def _close(case: Case, done: Report) -> None:
 def _save_report(case: Case, done: Report, also: Callable[[Session], None]) -> None:
     texts = {fact.id: fact for fact in case.audit_facts}
     html, data, vault = salted_page(done.to_html(texts)), done.to_json(), case.context.vault
-    ring, worker = KeyRing(case.context.settings.resolved_signing_keys()), case.context.lease.worker
+    settings, worker = case.context.settings, case.context.lease.worker
+    ring = KeyRing(settings.resolved_signing_keys(), settings.resolved_private_keys())
     with case.context.lease.transaction() as session:
         saved = audits.save_report(session, vault, case.run_id, case.request.id, done.verdict, data, html)
         also(session)

@@ -32,6 +32,18 @@ def test_a_new_key_signs_and_only_its_owner_reads_it(ring: KeyRing) -> None:
     assert b"PRIVATE" not in public_list([key]) + (ring.folder / f"{key.id}.json").read_bytes()
 
 
+def test_private_files_may_lie_apart_and_only_who_has_them_signs(tmp_path: Path) -> None:
+    public, private = tmp_path / "keys", tmp_path / "private" / "keys"
+    key = KeyRing(public, private).new(NOW)
+    assert [path.name for path in public.iterdir()] == [f"{key.id}.json"]
+    assert [path.name for path in private.iterdir()] == [f"{key.id}.pem"]
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert KeyRing(public, private).signer(NOW)[0] == key
+    assert KeyRing(public).public() == [key]
+    with pytest.raises(KeyProblem, match="private file is missing"):
+        KeyRing(public).signer(NOW)
+
+
 def test_the_newest_valid_key_signs_and_all_are_listed(ring: KeyRing) -> None:
     first, second = ring.new(NOW), ring.new(NOW + DAY)
     assert ring.signer(NOW + 2 * DAY)[0] == second

@@ -134,6 +134,19 @@ def test_private_keys_stay_in_their_folder(shop: Shop, written: Written, run: Ru
     ]
 
 
+def test_a_worker_signs_with_private_keys_that_lie_apart(
+    shop: Shop, written: Written, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNWRITE_PRIVATE_KEYS", str(tmp_path / "secret"))
+    key = run("keys", "new").output.split()[0]
+    assert not list(shop.settings.resolved_signing_keys().glob("*.pem"))
+    shop.settings = shop.settings.model_copy(update={"private_keys": tmp_path / "secret"})
+    report_id = reported(shop, written(2)[:1])
+    signed = run("export", report_id, "--out", tmp_path / "out")
+    assert signed.exit_code == 0, signed.output
+    assert key in next((tmp_path / "out").glob("*.dsse")).read_text()
+
+
 def test_without_a_key_the_report_is_there_and_is_signed_later(
     shop: Shop, written: Written, run: Run, tmp_path: Path
 ) -> None:

@@ -40,11 +40,24 @@ def test_no_secret_is_written_in_the_file() -> None:
     assert load("docker-compose.yml")["secrets"] == {"master_key": {"file": "./secrets/master.key"}}
 
 
-def test_worker_and_web_share_the_signing_keys_and_cannot_change_them() -> None:
+def test_worker_and_web_share_the_public_keys_and_cannot_change_them() -> None:
     services = load("docker-compose.yml")["services"]
     for name, mounted in (("web", ":ro"), ("worker", ":ro"), ("migrate", "")):
         assert f"keys:/data/keys{mounted}" in services[name]["volumes"]
         assert services[name]["environment"]["UNWRITE_SIGNING_KEYS"] == "/data/keys"
+
+
+def test_private_keys_are_made_by_migrate_read_by_the_worker_and_unseen_by_web() -> None:
+    services = load("docker-compose.yml")["services"]
+    mounts = {
+        name: [v for v in services[name]["volumes"] if "private-keys" in v]
+        for name in ("web", "worker", "migrate")
+    }
+    assert mounts == {
+        "web": [],
+        "worker": ["private-keys:/data/private-keys:ro"],
+        "migrate": ["private-keys:/data/private-keys"],
+    }
 
 
 def test_the_clock_sees_no_signing_keys() -> None:
