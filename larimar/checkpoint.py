@@ -1,8 +1,8 @@
 """Checkpoints: a directory with `model.safetensors` and a manifest that says what it is and what it fits.
 
 The manifest holds the configuration, its hash, the digest of the weights file and how it was trained. Both
-files are written beside the old ones and then moved into place one after the other: a crash while they are written
-leaves the old checkpoint whole, one between the two moves leaves weights that `load` refuses.
+files are written beside the old ones and then moved into place one after the other. A crash while they are written
+leaves the old checkpoint whole; after one between the two moves `load` takes the manifest that fits the weights.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from larimar.config import LarimarConfig
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch, LarimarError
 
 WEIGHTS, MANIFEST, FORMAT = "model.safetensors", "manifest.json", 1
+_COMING = f"{MANIFEST}.new"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def default_directory() -> Path:
 
 
 def save(directory: Path, checkpoint: Checkpoint) -> None:
-    """Write weights, then the manifest that names their digest; each atomically."""
+    """Write weights, then the manifest that names their digest; whole or not at all."""
     directory.mkdir(parents=True, exist_ok=True)
     fresh = directory / f"{WEIGHTS}.new"
     save_file({name: t.contiguous().cpu() for name, t in checkpoint.tensors.items()}, fresh)
@@ -50,7 +51,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
         "sha256": _digest(fresh),
         "training": checkpoint.training,
     }
-    fresh_manifest = directory / f"{MANIFEST}.new"
+    fresh_manifest = directory / _COMING
     fresh_manifest.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     os.replace(fresh, directory / WEIGHTS)
     os.replace(fresh_manifest, directory / MANIFEST)
@@ -58,12 +59,13 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
 
 def load(directory: Path) -> Checkpoint:
     """Read and verify a checkpoint directory. Raises CheckpointCorrupt or CheckpointMismatch."""
-    manifest = _manifest(directory)
+    weights = directory / WEIGHTS
+    digest = _digest(weights) if weights.exists() else ""
+    manifest = _fitting(directory, digest)
     config = LarimarConfig(**manifest["config"])  # type: ignore[arg-type]
     if manifest["config_hash"] != config.config_hash():
         raise CheckpointMismatch(f"the configuration in {directory / MANIFEST} was edited after training")
-    weights = directory / WEIGHTS
-    if not weights.exists() or _digest(weights) != manifest["sha256"]:
+    if digest != manifest["sha256"]:
         raise CheckpointCorrupt(f"{weights} is missing, truncated or changed; get the checkpoint again")
     try:
         tensors = load_file(weights)
@@ -72,9 +74,16 @@ def load(directory: Path) -> Checkpoint:
     return Checkpoint(tensors, config, dict(manifest["training"]))  # type: ignore[call-overload]
 
 
-def _manifest(directory: Path) -> dict[str, object]:
-    """The manifest's fields, all present."""
-    path = directory / MANIFEST
+def _fitting(directory: Path, digest: str) -> dict[str, object]:
+    """The manifest; where only the one that a crash kept from its place names the weights' digest, that one."""
+    for path in (directory / MANIFEST, directory / _COMING):
+        if path.exists() and (manifest := _manifest(path))["sha256"] == digest:
+            return manifest
+    return _manifest(directory / MANIFEST)
+
+
+def _manifest(path: Path) -> dict[str, object]:
+    """A manifest's fields, all present."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         missing = {"format", "config", "config_hash", "sha256", "training"} - set(manifest)
@@ -85,7 +94,7 @@ def _manifest(directory: Path) -> dict[str, object]:
         LarimarConfig(**manifest["config"])
     except OSError as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
-        raise CheckpointCorrupt(f"no checkpoint at {directory}: {MANIFEST} {reason}") from error
+        raise CheckpointCorrupt(f"no checkpoint at {path.parent}: {path.name} {reason}") from error
     except LarimarError:
         raise
     except (ValueError, TypeError) as error:
