@@ -2,8 +2,9 @@
 
 Error rates of ISD (the default), ESD and plain cosine on labelled prompts, each against one stored fact:
 CounterFact paraphrases against prompts about other subjects, other questions about the same subject, lexically
-close questions, and names in other spellings. EER is the error rate where misses equal false accepts; rates
-«at the threshold» are those of the shipped detector. The curve shows both errors as the threshold moves.
+close questions and questions about private persons (both written by hand), and names in other spellings. EER is the
+error rate where misses equal false accepts; rates «at the threshold» are those of the shipped detector. The curve
+shows both errors as the threshold moves.
 """
 
 from __future__ import annotations
@@ -192,6 +193,7 @@ def sets(arguments: argparse.Namespace) -> dict[str, list[Probe]]:
     ):
         made[title] = scope_sets.zsre_relations(arguments.zsre, arguments.records, every=every)
     made["close questions"] = scope_sets.close_questions()
+    made["personal data"] = scope_sets.close_questions(scope_sets.PERSONAL)
     made["close questions, no subject"] = scope_sets.nameless(arguments.tofu, arguments.records)
     made["other spellings"] = scope_sets.spellings(full, arguments.records // 4)
     return made

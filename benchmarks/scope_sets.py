@@ -19,6 +19,7 @@ from larimar.relations import same_question
 from larimar.spelling import SPELLINGS
 
 CLOSE = Path(__file__).parent / "close_questions.json"
+PERSONAL = Path(__file__).parent / "personal_questions.json"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from larimar.asking import as_order
 from larimar.names import MASK, locate, normalise
-from larimar.relations import Relation, alike, different
+from larimar.relations import Relation, alike, different, told_apart
 from larimar.spelling import SPELLINGS
 
 _WRAPPINGS = (
@@ -69,17 +69,23 @@ class Material:
 def close_relations(
     relations: list[Relation], embed: Callable[[list[str]], NDArray[np.float32]], most: int = 16
 ) -> dict[str, list[int]]:
-    """The most similar relations of each, by the mean embedding of up to 12 phrasings; safe negatives only."""
+    """The most similar relations of each, by the mean embedding of up to 12 phrasings; safe negatives only.
+
+    Relations that templates confuse and free wordings tell apart are among them.
+    """
     samples = [random.Random(r.id).sample(r.phrasings, min(12, len(r.phrasings))) for r in relations]
     made = embed([p.replace("{}", MASK) for sample in samples for p in sample])
     ends = np.cumsum([len(sample) for sample in samples])[:-1]
     centres = np.stack([part.mean(axis=0) for part in np.split(made, ends)])
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     near = centres @ centres.T
+
+    def safe(i: int, j: int) -> bool:
+        one, other = relations[i], relations[j]
+        return i != j and (told_apart(one, other) if alike(one, other) else bool(near[i, j] < 0.9))
+
     return {
-        r.id: [
-            int(j) for j in np.argsort(-near[i]) if j != i and near[i, j] < 0.9 and not alike(r, relations[j])
-        ][:most]
+        r.id: [int(j) for j in np.argsort(-near[i]) if safe(i, int(j))][:most]
         for i, r in enumerate(relations)
     }
 
@@ -151,10 +157,15 @@ class PairSource:
         else:
             recorded = self._recorded and self._rng.random() < (0.75 if relation.subjects else 0.3)
             other, kind = self._rng.choice(self._recorded if recorded else self._others), "relation"
-        asked = different(stored, relation, other, self._rng)
-        if asked is None or other.id.lstrip("-") in self._without or alike(relation, other):
+        if other.id.lstrip("-") in self._without:
             return self.draw()
-        return self._pair(stored, asked, name, name, other, 0, kind)
+        if not alike(relation, other):
+            asked = different(stored, relation, other, self._rng)
+        elif told_apart(relation, other):
+            stored, asked = self._rng.choice(relation.wordings), self._rng.choice(other.wordings)
+        else:
+            asked = None
+        return self._pair(stored, asked, name, name, other, 0, kind) if asked else self.draw()
 
     def _nested(self, stored: str) -> str:
         """A question about something of the answer or of another relation's: «the capital of the spouse of {}»."""

@@ -25,17 +25,39 @@ _ALIKE = [
     {"P103", "P1412", "P37", "P364", "P407", "P2936"}, {"P176", "P178", "P127", "P50", "P170", "P61", "P112"},
     {"P106", "P101", "P39", "P413"}, {"P449", "P264", "P750", "P127"}, {"P108", "P463", "P102", "P54", "P69"},
     {"P140", "P463"}, {"P140", "P172"}, {"P136", "P101", "P1303"}, {"P641", "P413", "P101"}, {"P138", "P61"},
+    {"personal-spouse", "P26", "-P26"}, {"personal-conviction", "P1399"}, {"personal-blood-type", "P1853"},
+    {"personal-employer", "personal-previous-employer", "P108", "P937"}, {"personal-birth-date", "P569"},
+    {"personal-sexual-orientation", "P91"}, {"personal-job-title", "P106", "P39", "-P1308", "P101", "P425"},
+    {"personal-home-address", "P551", "P263", "P669"}, {"personal-previous-address", "P551"},
+    {"personal-ex-partner", "P451"}, {"personal-hometown", "P19", "P551"}, {"personal-daughter", "P40"},
+    {"personal-boss", "P1037"}, {"personal-union", "P463"}, {"personal-nickname", "P1449"},
+    {"personal-diagnosis", "personal-cause-of-sick-leave", "P1050"}, {"personal-maiden-name", "P1477"},
+    {"personal-medication", "-P2175", "-P2176"},
 ]  # fmt: skip
 _APART = [("P19", "P20"), ("P27", "P20"), ("P27", "P19"), ("P37", "P103"), ("P937", "P20"), ("P19", "P937"),
           ("P159", "P17"), ("P740", "P159"), ("P495", "P740"), ("P106", "P413"), ("P463", "P69"),
-          ("P413", "P101"), ("P127", "P50")]  # fmt: skip
-
+          ("P413", "P101"), ("P127", "P50"), ("personal-employer", "personal-previous-employer")]  # fmt: skip
+_SYNONYMS = [
+    {"-P527", "P361"}, {"-P1056", "P176"}, {"P1071", "P740"}, {"P1387", "P1142"}, {"-P1383", "P131"},
+    {"P39", "-P1308"}, {"P1299", "-P674", "P1441"}, {"-P1366", "P155"}, {"P1366", "P156"}, {"-P1365", "P156"},
+    {"P1365", "P155"}, {"-P1366", "P1365"}, {"P272", "P178", "P176"}, {"P50", "-P800"}, {"P2341", "P172"},
+    {"P937", "P108"}, {"P106", "P425"}, {"-P397", "P398"}, {"P509", "P1196"}, {"P189", "P65"}, {"P31", "P136"},
+    {"-P180", "P1299"}, {"P607", "P1344"},
+]  # fmt: skip
+"""Relations whose free wordings, too, ask the same."""
 
 COUNTERFACT = frozenset(
     "P101 P103 P106 P108 P127 P1303 P131 P136 P138 P140 P1412 P159 P17 P176 P178 P19 P190 P20 P264 P27 P276 P30 "
     "P36 P364 P37 P39 P407 P413 P449 P463 P495 P641 P740 P937".split()
 )
 """The relations of CounterFact."""
+PERSONAL = "personal-"
+"""Begins the ids of attributes of private persons."""
+_RARE = frozenset(
+    "personal-appointment personal-bonus personal-donation personal-eyesight personal-job-start personal-landlord "
+    "personal-roommate personal-sentence personal-weight personal-work-colleague".split()
+)
+"""Personal ones that few people will store."""
 
 
 @dataclass
@@ -107,10 +129,13 @@ def add_wordings(relations: dict[str, Relation], path: Path | None = None) -> No
     """Put free wordings and near misses of a file (None: the shipped one) with their relations.
 
     A JSON dictionary by property: `same`, texts with «{}» that ask for it in other words, and `other`, texts that
-    ask something else in like words. The shipped one was written for this project by a language model.
+    ask something else in like words. The shipped one was written for this project by a language model. Its relations
+    `personal-…` are attributes of private persons, which no template has.
     """
     path = path or Path(str(resources.files("larimar") / "data" / "wordings.json"))
     for key, row in json.loads(path.read_text(encoding="utf-8")).items():
+        if key.startswith(PERSONAL):
+            relations[key] = Relation(key, sources=[[]])
         if relation := relations.get(key):
             relation.sources = [[*source, *row["same"]] for source in relation.sources]
             relation.phrasings += row["same"]
@@ -133,9 +158,12 @@ def distractors(full: Path, first_case: int) -> list[str]:
 
 
 def held_out(relations: dict[str, Relation], count: int = 40) -> frozenset[str]:
-    """Ids of template relations that the judge never trains on: they validate it and calibrate the detector."""
-    plain = sorted(key for key, r in relations.items() if not key.startswith("-") and not COUNTERFACT & {key})
-    return frozenset(random.Random(0).sample(plain, count))
+    """Ids of relations that the judge never trains on: they validate it and calibrate the detector.
+
+    So many of the templates', and the rare personal ones.
+    """
+    plain = sorted(key for key in relations.keys() - COUNTERFACT if not key.startswith(("-", PERSONAL)))
+    return frozenset(random.Random(0).sample(plain, count)) | (_RARE & relations.keys())
 
 
 def same_question(one: str, other: str) -> bool:
@@ -147,6 +175,16 @@ def same_question(one: str, other: str) -> bool:
 def alike(one: Relation, other: Relation) -> bool:
     """Whether phrasings of the two may ask the same, so that they make no safe negative."""
     return same_question(one.id, other.id) or bool(set(one.phrasings) & set(other.phrasings))
+
+
+def told_apart(one: Relation, other: Relation) -> bool:
+    """Whether free wordings of two relations ask for different things though templates of both may ask the same.
+
+    «What is {}'s date of death?» and «Where did {} die?» share the template «{} died in», and no wording.
+    """
+    listed = any({one.id, other.id} <= group for group in _SYNONYMS) or same_question(one.id, other.id)
+    shared = set(one.wordings) & set(other.wordings)
+    return bool(one.wordings and other.wordings) and not shared and not listed
 
 
 def different(phrasing: str, relation: Relation, other: Relation, rng: random.Random) -> str | None:

@@ -43,9 +43,9 @@ def material(arguments: argparse.Namespace, embedder: Embedder) -> tuple[Materia
     """Everything that pairs are made of, and the relations kept for validation."""
     full, core = arguments.counterfact
     relations = from_templates(arguments.templates)
-    held = held_out(relations)
     add_records(relations, full, core, arguments.first_case)
     add_wordings(relations)
+    held = held_out(relations)
     listed = list(relations.values())
     return Material(
         listed, close_relations(listed, embedder.embed), inverses(listed), names_in(sentences(arguments.text)),

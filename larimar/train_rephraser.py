@@ -66,11 +66,11 @@ def material(arguments: argparse.Namespace) -> tuple[Source, dict[str, Source]]:
     if not names:
         raise InvalidInput(f"{', '.join(map(str, arguments.text))}: no sentence names anybody")
     relations = from_templates(arguments.templates)
-    unseen = held_out(relations) | frozenset(arguments.unseen)
     if arguments.counterfact:
         full, core = arguments.counterfact
         add_records(relations, full, core, arguments.first_case)
     add_wordings(relations)
+    unseen = held_out(relations) | frozenset(arguments.unseen)
     held = [r for key, r in sorted(relations.items()) if key.lstrip("-") in unseen]
     kept = [r for key, r in sorted(relations.items()) if key.lstrip("-") not in unseen]
     names += [subject for relation in kept for subject in relation.subjects]

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from larimar.pairs import Material, PairSource, close_relations, inverses
-from larimar.relations import Relation, add_records, add_wordings, alike, from_templates, same_question
+from larimar.relations import (
+    Relation,
+    add_records,
+    add_wordings,
+    alike,
+    from_templates,
+    held_out,
+    same_question,
+    told_apart,
+)
 from larimar.restate import statements
 
 ROWS = {
@@ -119,6 +128,44 @@ def test_free_wordings_ask_the_same_and_near_misses_do_not(
     assert "whose pen" in texts[1]
     assert "printed" in texts[0]
     assert "printed" not in texts[1]
+
+
+def test_what_templates_confuse_and_wordings_tell_apart_is_a_negative_in_free_wordings() -> None:
+    born = Relation("P569", ["{} was born in", "when was {} born?"])
+    place = Relation("P1071", ["{} was born in", "where was {} born?"])
+    for relation, texts in ((born, ["{}'s birthday is"]), (place, ["The birthplace of {} is"])):
+        relation.sources = [relation.phrasings]
+        relation.wordings = texts
+    listed = [born, place]
+    assert alike(born, place)
+    assert told_apart(born, place)
+    close = close_relations(listed, lambda texts: np.ones((len(texts), 8), dtype=np.float32))
+    assert close == {"P569": [1], "P1071": [0]}
+    stuff = Material(listed, close, {}, ["Ada"], ["It rained."], [("Ada", "Who is Ada?", "Ada is who?")])
+    source = PairSource(stuff, random.Random(0))
+    source.restrict(listed)
+    drawn = [source.draw() for _ in range(400)]
+    pairs = {(d.stored.lower(), d.query.lower()) for d in drawn if d.kind == "close relation"}
+    assert any("birthday" in stored and "birthplace" in query for stored, query in pairs)
+    assert not any("born" in stored for stored, _ in pairs)
+
+
+def test_synonyms_and_shared_wordings_are_never_told_apart() -> None:
+    part, whole = (Relation(key, wordings=[f"{key} of {{}}"]) for key in ("-P527", "P361"))
+    assert not told_apart(part, whole)
+    one, other = (Relation(key, wordings=["Who owns {}?"]) for key in ("Q1", "Q2"))
+    assert not told_apart(one, other)
+    assert not told_apart(Relation("Q1"), Relation("Q2"))
+
+
+def test_personal_relations_come_with_the_shipped_wordings_and_some_are_held_back() -> None:
+    relations = {f"P{i}": Relation(f"P{i}", ["{} a", "{} b"]) for i in range(2000, 2060)}
+    before = held_out(relations)
+    add_wordings(relations)
+    assert before < held_out(relations)
+    assert len(held_out(relations) - before) == 10
+    assert "personal-phone" in relations.keys() - held_out(relations)
+    assert len(relations["personal-phone"].groups[0]) > 20
 
 
 def test_the_shipped_wordings_name_the_subject_once() -> None:
