@@ -17,6 +17,10 @@ class ReportInvalid(AuditError):
     """A report does not follow the schema, or says something its own numbers do not."""
 
 
+class ReportUnknown(ReportInvalid):
+    """A report names a schema version that this build does not know: whether it is valid cannot be said."""
+
+
 class KeyProblem(AuditError):
     """A signing key is missing, expired or unreadable; the message says what to do."""
 

@@ -7,6 +7,7 @@ and its figures are those that its own numbers give. The JSON is canonical: equa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,10 +15,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from audit.detect import DetectorQuality
-from audit.errors import AuditError, ReportInvalid
+from audit.errors import AuditError, ReportInvalid, ReportUnknown
 from audit.results import NeighbourResult, PhaseResult
 from audit.schema import (
     SCHEMA_VERSION,
+    VERSIONS,
     Group,
     Look,
     Method,
@@ -336,12 +338,23 @@ def _bare(group: Group) -> tuple[Reason, ...]:
     return tuple(reason.model_copy(update={"text": ""}) for reason in group.verdict.reasons)
 
 
+def _check_version(data: bytes) -> None:
+    """ReportUnknown when another version is named; a report without a readable one is left to the schema."""
+    try:
+        version = json.loads(data)["schema_version"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return
+    if isinstance(version, str) and version not in VERSIONS:
+        raise ReportUnknown("the report does not follow the schema at: schema_version (another version's)")
+
+
 def validate(data: bytes) -> Report:
     """Read a report and check its schema, and that figures, verdict and words follow from its own counts.
 
     Of a report of an older schema version the words are not compared. Raises ReportInvalid, naming the place but
-    not the value.
+    not the value; ReportUnknown when this build does not know the report's schema version.
     """
+    _check_version(data)
     try:
         report = Report.model_validate_json(data)
     except ValidationError as error:

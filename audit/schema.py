@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from audit.results import NeighbourResult, PhaseResult, Record
 from audit.verdict import Kind, Policy, Value, Verdict
 
 Version = Literal["1", "2"]
+VERSIONS: tuple[str, ...] = get_args(Version)
 SCHEMA_VERSION: Version = "2"
 """1: without second opinion and earlier looks. A changed sentence is a new version too: `validate` compares words."""
 SCHEMA_ID = f"urn:unwrite:schema:report:{SCHEMA_VERSION}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from audit import report as audit_report
 from audit.certificate import Certificate
 from audit.envelope import canonical
-from audit.errors import CertificateInvalid, ReportInvalid
+from audit.errors import CertificateInvalid, ReportInvalid, ReportUnknown
 from audit.keys import TrustedKey
 from audit.statement import digest, result
 
@@ -112,8 +112,12 @@ def _numbers(certificate: Certificate, data: bytes) -> Check:
     """Whether the certificate's figures and verdict follow from the counts in the report."""
     try:
         figures = result(audit_report.validate(data))
-    except ReportInvalid:
-        return Check("figures", None, "not recomputed: the report was made by another version")
+    except ReportUnknown:
+        return Check(
+            "figures", None, "not recomputed: this version does not know the report's schema version"
+        )
+    except ReportInvalid as error:
+        return Check("figures", False, f"they do not hold: {error}")
     same = all(canonical(certificate.predicate.get(key)) == canonical(figures[key]) for key in figures)
     return Check(
         "figures",
