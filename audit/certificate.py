@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from securesystemslib.signer import CryptoSigner
@@ -20,12 +20,14 @@ from securesystemslib.signer import CryptoSigner
 from audit import envelope
 from audit.errors import CertificateInvalid
 from audit.keys import TrustedKey
-from audit.log import LogProof, TreeHead
+from audit.log import LogProof, TreeHead, moment
 from audit.statement import PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, digest
 
 ENTRY_KIND = "certificate.issued"
 NAMED = "statement"
 """the field of the log entry's body that holds the SHA-256 of the signed payload"""
+TOLERANCE = timedelta(minutes=10)
+"""how far statement, log entry and tree head may lie apart: one transaction takes all three times, moments apart"""
 
 
 def write(payload: bytes, proof: LogProof, signer: CryptoSigner) -> bytes:
@@ -62,7 +64,7 @@ class Certificate:
         return found
 
     def check_signature(self, keys: Sequence[TrustedKey]) -> TrustedKey:
-        """The key that signed; it must have been valid at the stated time, and sign a statement of ours."""
+        """The key that signed a statement of ours; it was valid at the stated time and at the log entry's."""
         key = envelope.signed_by(self.document, keys)
         if self.statement.get("_type") != STATEMENT_TYPE or (
             self.statement.get("predicateType") != PREDICATE_TYPE
@@ -70,15 +72,23 @@ class Certificate:
             raise CertificateInvalid("what is signed is not a statement about an unlearning audit, version 1")
         if refused := key.refuses(self.issued_at):
             raise CertificateInvalid(refused)
+        if refused := key.refuses(self.proof.entry.at):
+            raise CertificateInvalid(f"the log entry: {refused}")
         return key
 
     def check_log(self, keys: Sequence[TrustedKey]) -> TreeHead:
-        """The signed head of the log that holds this very statement."""
+        """The signed head of the log that holds this very statement, entered when it was issued."""
         if self.proof.entry.fields.get("kind") != ENTRY_KIND:
             raise CertificateInvalid("the log entry is about something else")
         if self.proof.entry.body.get(NAMED) != digest(self.payload):
             raise CertificateInvalid("the log entry names another statement")
-        return self.proof.check(keys)
+        head = self.proof.check(keys)
+        times = (self.issued_at, self.proof.entry.at, head.at)
+        if max(times) - min(times) > TOLERANCE:
+            raise CertificateInvalid(
+                "statement, log entry and tree head are of different times: one was dated back"
+            )
+        return head
 
     @property
     def statement(self) -> dict[str, Any]:
@@ -100,13 +110,7 @@ class Certificate:
     @property
     def issued_at(self) -> datetime:
         """When, by the signer's word."""
-        try:
-            at = datetime.fromisoformat(self.predicate["issuedAt"])
-            if at.tzinfo is None:
-                raise ValueError
-        except (KeyError, TypeError, ValueError):
-            raise CertificateInvalid("it does not say when it was issued") from None
-        return at
+        return moment(self.predicate.get("issuedAt"), "it does not say when it was issued")
 
     @property
     def files(self) -> dict[str, str]:

@@ -76,6 +76,11 @@ class Entry:
         return _object(self.record)
 
     @property
+    def at(self) -> datetime:
+        """When it was entered, as the record says; CertificateInvalid when it does not."""
+        return moment(self.fields.get("at"), "the log entry does not say when it was made")
+
+    @property
     def body(self) -> dict[str, Any]:
         """The numbers and ids that the record commits to; CertificateInvalid when these are not they."""
         commitment = hmac.new(self.salt, self.details, hashlib.sha256).hexdigest()
@@ -137,6 +142,17 @@ class LogProof:
         if proof.to_dict() != data:
             raise CertificateInvalid("the log proof is not written as it should be")
         return proof
+
+
+def moment(stamp: object, otherwise: str) -> datetime:
+    """A time with its zone, from ISO text; CertificateInvalid with these words when it is none."""
+    try:
+        at = datetime.fromisoformat(str(stamp))
+    except ValueError:
+        raise CertificateInvalid(otherwise) from None
+    if at.tzinfo is None:
+        raise CertificateInvalid(otherwise)
+    return at
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -144,8 +144,8 @@ def _shown(certificate: Certificate, checks: Sequence[Check]) -> Iterator[str]:
             "written, and was equal, bit for bit."
         )
     yield (
-        "The statement is in the signer's log, at a place that the signed tree head fixes: it cannot be taken "
-        "out or dated back without breaking that head."
+        "The statement is in the signer's log, at a place and a time that the signed tree head fixes: it cannot "
+        "be taken out or dated back without breaking that head."
     )
     for check in checks:
         if check.ok and check.name not in ("signature", "log"):

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -42,21 +42,19 @@ def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def opened(envelope, kind, said_at, keys):
-    """The signed payload of a DSSE envelope; its key must have been valid when it says it was signed."""
+def opened(envelope, kind, keys, said_at, *others):
+    """The signed payload of a DSSE envelope, and times; its key must have been valid at each of them."""
     payload, [signature] = unbase64(envelope["payload"]), envelope["signatures"]
     key = keys[signature["keyid"]]
     signed = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
     Ed25519PublicKey.from_public_bytes(unhex(key["public"])).verify(unbase64(signature["sig"]), signed)
     content = json.loads(payload)
     start, *ends = (key["not_before"], key["not_after"], key["retired_at"] or key["not_after"])
-    at = datetime.fromisoformat(said_at(content))
+    times = [datetime.fromisoformat(at) for at in (said_at(content), *others)]
     need(envelope["payloadType"] == kind and not key["stolen"], "wrong type, or a stolen key")
-    need(
-        datetime.fromisoformat(start) <= at <= min(map(datetime.fromisoformat, ends)),
-        "key was not valid then",
-    )
-    return payload, content
+    end = min(map(datetime.fromisoformat, ends))
+    need(datetime.fromisoformat(start) <= min(times) <= max(times) <= end, "key was not valid then")
+    return payload, content, times
 
 
 def included(leaf, node, size, path, root):
@@ -81,12 +79,17 @@ def check(data, keys, files):
     compact = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     need(compact.encode() + b"\n" == data, "bytes were changed outside of what is signed")
     log, kinds = document["log"], ("application/vnd.in-toto+json", "application/vnd.unwrite.tree-head+json")
-    payload, statement = opened(document, kinds[0], lambda said: said["predicate"]["issuedAt"], keys)
-    _, head = opened(log["head"], kinds[1], lambda said: said["at"], keys)
-    need(statement["predicateType"] == "urn:unwrite:predicate:unlearning-audit:v1", "wrong kind of statement")
     record, details = log["record"].encode(), log["details"].encode()
+    entry = json.loads(record)
+    payload, statement, times = opened(
+        document, kinds[0], keys, lambda said: said["predicate"]["issuedAt"], entry["at"]
+    )
+    _, head, signed = opened(log["head"], kinds[1], keys, lambda said: said["at"])
+    times += signed
+    need(max(times) - min(times) <= timedelta(minutes=10), "statement, log entry or head dated back")
+    need(statement["predicateType"] == "urn:unwrite:predicate:unlearning-audit:v1", "wrong kind of statement")
     opening = hmac.new(unhex(log["salt"]), details, "sha256").hexdigest()
-    need(json.loads(record)["details"] == opening, "the log entry commits to other details")
+    need(entry["details"] == opening, "the log entry commits to other details")
     need(json.loads(details)["body"]["statement"] == sha256(payload).hex(), "log entry of another statement")
     leaf, path = sha256(b"\x00", record), [unhex(node) for node in log["path"]]
     need(included(leaf, log["index"], head["size"], path, unhex(head["root"])), "not in the signed log")

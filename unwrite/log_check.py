@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 from audit.certificate import ENTRY_KIND, NAMED, Certificate
 from audit.errors import CertificateInvalid
 from audit.keys import TrustedKey
-from audit.log import TreeHead
+from audit.log import TreeHead, moment
 from audit.merkle import Frontier, leaf_hash
 from audit.statement import digest
 from audit.verification import verify
@@ -32,6 +33,7 @@ from store.vault import Vault
 from workers.certificate import files_of
 
 PORTION = 1000
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 DESTROYED = frozenset({"request.texts_destroyed", "request.answers_destroyed"})
 
 
@@ -42,6 +44,7 @@ class Walk:
     found: list[str] = field(default_factory=list)
     size: int = 0
     hash: bytes = NO_EVENT
+    at: datetime = BEGINNING
     roots: dict[int, str] = field(default_factory=dict)
     entries: dict[int, bytes] = field(default_factory=dict)
     issued: dict[str, str] = field(default_factory=dict)
@@ -112,12 +115,15 @@ def _event(event: Event, walk: Walk) -> Iterator[str]:
         said = json.loads(event.record)
         linked = bytes.fromhex(said["prev"])
         columns = (said["seq"], said["kind"], said["request"])
-        details = said["details"]
-    except (ValueError, KeyError, TypeError):
+        details, at = said["details"], moment(said["at"], "its time cannot be read")
+    except (ValueError, KeyError, TypeError, CertificateInvalid):
         yield "its record cannot be read"
         return
     if not linked == event.prev_hash == walk.hash:
         yield "it does not name the event before it"
+    if at < walk.at:
+        yield "it is dated before the event before it"
+    walk.at = max(walk.at, at)
     if columns != (event.seq, event.kind, event.request_id):
         yield "its columns say something else than its record"
     if hmac.new(event.salt, event.details, hashlib.sha256).hexdigest() != details:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import methodcaller
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from audit.envelope import canonical
 from audit.keys import KeyRing
 from audit.log import LogProof
 from audit.merkle import Frontier, leaf_hash
+from audit.report import Report
+from audit.statement import statement
 from store import audits, certificates, events, models, rechecks, retention
 from store.database import Database
 from store.texts import FactText
@@ -229,6 +232,38 @@ def test_destroyed_answers_excuse_what_was_signed_before_and_nothing_later(
     assert "is gone, and no event says" in run("log", "check").output
 
 
+def test_a_statement_that_was_dated_back_is_found_in_the_log(
+    shop: Shop, written: Written, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("keys", "new")
+    with monkeypatch.context() as patch:
+
+        def statement_of_before(report: Report, *, issued_at: datetime, **more: Any) -> bytes:
+            return statement(report, issued_at=issued_at - timedelta(minutes=30), **more)
+
+        patch.setattr("workers.certificate.statement", statement_of_before)
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)):
+            report_id = reported(shop, written(2)[:1])
+    run("export", report_id, "--out", tmp_path)
+    done = run("log", "check", tmp_path / "report.dsse")
+    assert done.output.count("was dated back") == 2  # as the database has it, and as it was handed out
+    assert done.exit_code == 1
+
+
+def test_a_log_whose_time_runs_backwards_is_found(
+    shop: Shop, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.log.time", lambda head: datetime.now(UTC))
+    for days in (0, -30, 0):
+        with (
+            time_machine.travel(datetime.now(UTC) + timedelta(days=days)),
+            shop.database.session() as session,
+        ):
+            events.append(session, "something", actor="cli")
+    assert "event 2: it is dated before the event before it" in run("log", "check").output
+    assert "1 problems" in run("log", "check").output
+
+
 FLIPPED = [  # table, column, row
     ("event", "record", 1),
     ("event", "record", 3),
@@ -297,10 +332,10 @@ def test_one_flipped_byte_anywhere_and_whatever_was_taken_out_is_found(
         change = partial(flip, table=table, column=column, number=number)
         found = found_after(shop, tmp_path / f"flip{index}.db", change)
         assert found, place
-    for index, (statement, said) in enumerate(CHANGED):
-        intrude = methodcaller("execute", statement)
+    for index, (query, said) in enumerate(CHANGED):
+        intrude = methodcaller("execute", query)
         found = found_after(shop, tmp_path / f"change{index}.db", intrude)
-        assert said in " ".join(found), statement
+        assert said in " ".join(found), query
 
 
 def test_a_certificate_with_a_signed_root_of_another_log_is_found(
