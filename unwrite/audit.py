@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
 STATUS = {"pass": 0, "fail": 1, "inconclusive": 3}
 NOT_FINISHED = 3
+REPHRASERS = "templates, model, mixed, model:DIR, mixed:DIR, list:FILE or hf:ID_OR_PATH"
 COLUMNS = {"prompt", "answer", "subject", "aliases", "other_answers", "id"}
+
+
+def _list_attacks(context: click.Context, _: click.Parameter, names: str) -> str:
+    """`--attack list` shows the attacks and ends: it needs neither target nor facts."""
+    if names.strip() == "list" and not context.resilient_parsing:
+        from audit.attacks import registered
+
+        for name, attack in sorted(registered().items()):
+            click.echo(f"{name:18} {attack.threat:18} {attack.goal}")
+        context.exit()
+    return names
 
 
 @click.command("audit")
@@ -28,6 +40,7 @@ COLUMNS = {"prompt", "answer", "subject", "aliases", "other_answers", "id"}
 @click.option("--facts", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
               help="CSV with the columns prompt, answer and perhaps subject, aliases.")  # fmt: skip
 @click.option("--attack", "attacks", default="rephrase", show_default=True,
+              is_eager=True, callback=_list_attacks,
               help="Names separated by commas, or all (`--attack list` shows them).")  # fmt: skip
 @click.option(
     "--budget", type=click.IntRange(1), default=20, show_default=True, help="Samples a fact and attack."
@@ -53,7 +66,7 @@ COLUMNS = {"prompt", "answer", "subject", "aliases", "other_answers", "id"}
 )
 @click.option("--device", default="auto", show_default=True)
 @click.option("--rephraser", default="mixed", show_default=True,
-              help="Whose rephrasings are asked: templates, model, mixed, list:FILE or hf:ID_OR_PATH.")  # fmt: skip
+              help=f"Whose rephrasings are asked: {REPHRASERS}.")  # fmt: skip
 def audit(file: Path, attacks: str, threshold: float, api_key_env: str, kind: str, **given: Any) -> None:
     """Attack a model to see whether it tells the facts of a file. Ctrl-C: the same command goes on later."""
     from audit.verdict import Policy
@@ -142,9 +155,7 @@ def _check_rephraser(spec: str) -> None:
     if spec not in ("templates", "model", "mixed") and not (
         how in ("model", "mixed", "list", "hf") and where
     ):
-        raise click.UsageError(
-            "a rephraser is templates, model, mixed, model:DIR, mixed:DIR, list:FILE or hf:ID_OR_PATH"
-        )
+        raise click.UsageError(f"a rephraser is {REPHRASERS}")
     try:
         if how == "list":
             read_phrasings(Path(where))
@@ -156,10 +167,6 @@ def _check_names(names: tuple[str, ...]) -> None:
     from audit.attacks import registered
 
     known = registered()
-    if names == ("list",):
-        for name, attack in sorted(known.items()):
-            click.echo(f"{name:18} {attack.threat:18} {attack.goal}")
-        raise SystemExit(0)
     unknown = [name for name in names if name not in known and names != ("all",)]
     if unknown or not names:
         there = ", ".join(sorted(known))

@@ -361,7 +361,23 @@ def test_an_id_is_of_one_folder_and_its_facts_and_tells_nothing_of_them(
     assert "only if both were made of the same list of facts" in told.output
 
 
-def test_the_attacks_can_be_listed(csv_file: Path) -> None:
-    result = run(csv_file, "larimar", "--attack", "list")
-    assert result.exit_code == 0
+@pytest.mark.parametrize("more", [[], ["--target", "larimar"]])
+def test_the_attacks_can_be_listed_without_target_and_facts(more: list[str]) -> None:
+    result = CliRunner().invoke(main, ["audit", *more, "--attack", "list"])
+    assert result.exit_code == 0, result.output
     assert "probability-delta" in result.output
+
+
+def test_the_help_names_every_form_of_a_rephraser() -> None:
+    told = " ".join(CliRunner().invoke(main, ["audit", "--help"]).output.split())
+    for form in ("templates", "model:DIR", "mixed:DIR", "list:FILE", "hf:ID_OR_PATH"):
+        assert form in told
+
+
+@pytest.mark.parametrize("missing", ["--target", "--facts"])
+def test_an_audit_without_target_or_facts_is_misuse(csv_file: Path, missing: str) -> None:
+    given = {"--target": "larimar", "--facts": str(csv_file)}
+    del given[missing]
+    result = CliRunner().invoke(main, ["audit", *(word for pair in given.items() for word in pair)])
+    assert result.exit_code == 2
+    assert missing in result.output
