@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from apiflask import APIFlask
@@ -53,6 +54,18 @@ def test_the_certificate_is_served_as_it_was_signed(
     page = auditor.get(f"/reports/{signed_report}").text
     assert f'href="/reports/{signed_report}.dsse"' in page
     assert 'href="/verify.py"' in page
+
+
+def test_downloads_have_the_names_that_the_user_guide_checks(
+    reviewer: FlaskClient, signed_report: str
+) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "user-guide.md").read_text(encoding="utf-8")
+    for way, ending in ((".dsse", "dsse"), ("/document", "html"), (".json", "json")):
+        said = reviewer.get(f"/reports/{signed_report}{way}").headers["Content-Disposition"]
+        assert f'filename="{signed_report}.{ending}"' in said
+        assert f"`rep_….{ending}`" in guide
+    assert signed_report.startswith("rep_")
+    assert "pip install cryptography" in guide
 
 
 def test_a_report_without_a_certificate_says_so(
