@@ -62,7 +62,7 @@ bench-noise: $(READY)  ## Figure 6: recall against the noise of addressing
 bench-long-context: $(READY)  ## Table 6: 64 to 4,096 fictitious facts, beside the same decoder with them in context
 	$(BIN)/python -m benchmarks.long_context $(ARGS)
 
-bench-scope: $(READY)  ## scope detectors: EER, F1, spellings, cost (ARGS="--counterfact full.json core.json --zsre ... --tofu ...")
+bench-scope: $(READY)  ## scope detectors: EER, F1, spellings, cost (files: docs/training.md)
 	$(BIN)/python -m benchmarks.scope $(ARGS)
 
 bench-tombstones: $(READY)  ## leaks of censored facts, output check on and off (ARGS="--counterfact full.json")
@@ -74,16 +74,16 @@ bench-detectors: $(READY)  ## detectors of the audit on labelled outputs (ARGS="
 bench-tofu: $(READY)  ## TOFU: forget quality, utility, extraction strength after exact removal (ARGS="--every 7")
 	$(BIN)/python -m benchmarks.tofu $(ARGS)
 
-bench-memory: $(READY)  ## banks of 1,000 to 1,000,000 facts (ARGS="--data DIR", --sizes 1000 for one)
+bench-memory: $(READY)  ## banks of 1,000 to 1,000,000 facts (ARGS="--data DIR", and --sizes 1000 for one)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.memory_scale $(ARGS)
 
 bench-second-family: $(READY)  ## Gemma 3 as the decoder (optional packages, see docs/training.md)
 	$(BIN)/python -m benchmarks.second_family $(ARGS)
 
-bench-attacks: $(READY)  ## which attack is strongest: base decoder, naive, shipped and repaired censor
+bench-attacks: $(READY)  ## which attack is strongest: base decoder, naive, shipped and repaired censor (ARGS="--facts 20 --apart 20 --budget 10")
 	$(BIN)/python -m benchmarks.attacks $(ARGS)
 
-bench-repair: $(READY)  ## leaks of repaired censors in unseen words, leak@k, price (ARGS="--pararel DIR")
+bench-repair: $(READY)  ## leaks of repaired censors in unseen words, leak@k, price (ARGS="--deep 30 --pararel DIR")
 	$(BIN)/python -m benchmarks.repair $(ARGS)
 
 bench-audit: $(READY)  ## seconds of an audit, where they go and how they grow

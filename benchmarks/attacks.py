@@ -27,7 +27,15 @@ from benchmarks.datasets import DATA
 from benchmarks.known import LEAST, known_facts, model_fact
 from benchmarks.leaks import figures, leaking
 from benchmarks.plots import bars
-from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
+from benchmarks.recording import (
+    Journal,
+    Row,
+    checkpoint_digest,
+    file_digest,
+    make_command,
+    parser,
+    write_result,
+)
 from benchmarks.repairing import repaired, widen
 from larimar import Larimar
 from workers.targets import DecoderTarget, MemoryTarget
@@ -192,9 +200,8 @@ def main() -> None:
               "attacks": {k: {n: {f: v for f, v in row.items() if f != "told"} for n, row in t.items()}
                           for k, t in tables.items()}}  # fmt: skip
     draw(tables, arguments.results / "attacks.png")
-    write_result(
-        "attacks", result, rows=rows(tables), command="make bench-attacks", directory=arguments.results
-    )
+    command = make_command("bench-attacks", made, arguments)
+    write_result("attacks", result, rows=rows(tables), command=command, directory=arguments.results)
     journal.close()
 
 

@@ -23,7 +23,7 @@ from audit.detect import ExactDetector
 from audit.facts import AuditFact
 from benchmarks.datasets import DATA
 from benchmarks.known import candidates
-from benchmarks.recording import Journal, Row, checkpoint_digest, parser, write_result
+from benchmarks.recording import Journal, Row, checkpoint_digest, make_command, parser, write_result
 from larimar import Larimar
 from larimar.decoding import Decoder
 from larimar.scope import ScopeDetector
@@ -134,7 +134,7 @@ def main() -> None:
         name,
         result,
         rows=rows(journal.rows),
-        command="make bench-audit",
+        command=make_command("bench-audit", made, arguments),
         directory=arguments.results,
     )
     journal.close()

@@ -26,7 +26,7 @@ from benchmarks.recall import (
     share,
     slots_of,
 )  # fmt: skip
-from benchmarks.recording import Row, checkpoint_digest, parser, write_result
+from benchmarks.recording import Row, checkpoint_digest, make_command, parser, write_result
 from larimar import Larimar
 from larimar.serving import Weights
 
@@ -135,7 +135,8 @@ def main() -> None:
             "rows_of_memory": weights.config.rows, "checkpoint": checkpoint_digest(chosen.checkpoint),
             "batches": [asdict(b) for b in batches], "seconds": round(time.time() - started),
         },
-        rows=rows(batches, weights.config.rows), command="make bench-batch", directory=chosen.results,
+        rows=rows(batches, weights.config.rows), command=make_command("bench-batch", arguments, chosen),
+        directory=chosen.results,
     )  # fmt: skip
     draw(
         chosen.results / "batch_editing.png",

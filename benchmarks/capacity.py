@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.plots import draw
 from benchmarks.recall import FullMemory, counterfact, frozen_codes, occupied, share, slots_of
-from benchmarks.recording import Row, checkpoint_digest, parser, write_result
+from benchmarks.recording import Row, checkpoint_digest, make_command, parser, write_result
 from larimar import Larimar
 from larimar.encoder import thaw_codes
 from larimar.serving import Weights
@@ -86,7 +86,7 @@ def main() -> None:
             Row(f"{h.facts} facts, N = {h.load:g} K: single / joint read", None, None, f"{h.single} / {h.joint}")
             for h in held
         ],
-        command="make bench-capacity", directory=chosen.results,
+        command=make_command("bench-capacity", arguments, chosen), directory=chosen.results,
     )  # fmt: skip
     draw(
         chosen.results / "capacity.png",

@@ -25,7 +25,15 @@ from tqdm import tqdm
 
 from benchmarks.datasets import DATA, CounterFact, counterfact
 from benchmarks.editing import RememberingEmbedder, check, chunks, edited, routes_of
-from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
+from benchmarks.recording import (
+    Journal,
+    Row,
+    checkpoint_digest,
+    file_digest,
+    make_command,
+    parser,
+    write_result,
+)
 from larimar import Fact, Larimar
 from larimar.evidence import sentences_of
 from larimar.names import mask_names
@@ -186,7 +194,7 @@ def main() -> None:
         "paper": PAPER,
         "seconds_of_last_run": round(time.time() - started),
     }
-    command = "make bench-counterfact" if scope else "make bench-counterfact ARGS=--scope-off"
+    command = make_command("bench-counterfact", options, arguments)
     path = write_result(
         name, result, rows=rows_of(own, base, scope), command=command, directory=arguments.results
     )

@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.datasets import DATA, counterfact
-from benchmarks.recording import Row, checkpoint_digest, parser, write_result
+from benchmarks.recording import Row, checkpoint_digest, make_command, parser, write_result
 from benchmarks.retention import with_facts
 from larimar import Fact, Larimar
 
@@ -113,8 +113,8 @@ def main() -> None:
         "checkpoint_sha256": checkpoint_digest(arguments.checkpoint), "measured": measured,
     }  # fmt: skip
     path = write_result(
-        "decoding_speed", result, rows=rows_of(measured), command="make bench-decoding",
-        directory=arguments.results,
+        "decoding_speed", result, rows=rows_of(measured), directory=arguments.results,
+        command=make_command("bench-decoding", options, arguments),
     )  # fmt: skip
     print(path.read_text(encoding="utf-8"))
 

@@ -14,7 +14,7 @@ from typing import Any
 import audit
 from audit.detect import Detector, DetectorQuality, ExactDetector, fact_of, measure, shipped_cases
 from audit.semantic import EMBEDDER, QUALITY, THRESHOLD, SemanticDetector
-from benchmarks.recording import Row, parser, write_result
+from benchmarks.recording import Row, make_command, parser, write_result
 
 MOST_FALSE_ALARMS = 0.05
 # prompt, answer, others of the same kind
@@ -100,11 +100,8 @@ def main() -> None:
         "by_rule": {"exact": by_rule(exact), "meaning": by_rule(second)},
     }
     rows = [row for name, quality in qualities.items() for row in rows_of(name, quality)]
-    print(
-        write_result(
-            "detectors", result, rows=rows, command="make bench-detectors", directory=options.results
-        )
-    )
+    command = make_command("bench-detectors", made, options)
+    print(write_result("detectors", result, rows=rows, command=command, directory=options.results))
     if options.ship:
         path = Path(audit.__file__).parent / "data" / QUALITY
         path.write_text(json.dumps(qualities["meaning"].model_dump(mode="json"), indent=1) + "\n")

@@ -34,7 +34,7 @@ from benchmarks.recall import (
     slots_of,
     tombstone,
 )
-from benchmarks.recording import Row, checkpoint_digest, parser, write_result
+from benchmarks.recording import Row, checkpoint_digest, make_command, parser, write_result
 from larimar import Fact, Larimar
 from larimar.serving import Weights
 
@@ -161,8 +161,8 @@ def main() -> None:
             "checkpoint": checkpoint_digest(chosen.checkpoint), "results": [asdict(r) for r in results],
             "seconds": round(time.time() - started),
         },
-        rows=rows(results, model.weights.config.rows), command="make bench-forgetting",
-        directory=chosen.results,
+        rows=rows(results, model.weights.config.rows), directory=chosen.results,
+        command=make_command("bench-forgetting", arguments, chosen),
     )  # fmt: skip
 
 

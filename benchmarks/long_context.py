@@ -20,7 +20,7 @@ from tqdm import tqdm
 from benchmarks.fictitious import Fiction, fictions
 from benchmarks.plots import draw
 from benchmarks.recall import greedy, share
-from benchmarks.recording import Row, checkpoint_digest, parser, write_result
+from benchmarks.recording import Row, checkpoint_digest, make_command, parser, write_result
 from larimar import Larimar
 from larimar.decoding import Query
 from larimar.long_context import LongContext, Passage
@@ -189,7 +189,8 @@ def main() -> None:
             "checkpoint": checkpoint_digest(chosen.checkpoint), "memory": [asdict(m) for m in memory],
             "in_context": [asdict(b) for b in base.values()], "seconds": round(time.time() - started),
         },
-        rows=rows(memory, base), command="make bench-long-context", directory=chosen.results,
+        rows=rows(memory, base), directory=chosen.results,
+        command=make_command("bench-long-context", arguments, chosen),
     )  # fmt: skip
     draw(
         chosen.results / "long_context.png",

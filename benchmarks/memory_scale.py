@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.recording import Row, parser, write_result
+from benchmarks.recording import Row, make_command, parser, write_result
 from benchmarks.scale_plot import draw
 from larimar import Bank, Entry, Fact, Larimar, LarimarConfig
 from larimar.vectors import Floats
@@ -51,7 +51,7 @@ class Material:
 
 def main() -> None:
     """Measure the sizes that are asked for and put them beside those measured before."""
-    arguments = _arguments()
+    arguments = _options().parse_args()
     material, encoding = prepared(arguments)
     before = arguments.results / f"{NAME}.json"
     sizes: dict[str, Any] = json.loads(before.read_text())["sizes"] if before.exists() else {}
@@ -61,6 +61,7 @@ def main() -> None:
             sizes[str(size)] = apart.submit(measured, size, material).result()
         print(f"{size}: {json.dumps(sizes[str(size)])}", flush=True)
     ordered = {size: sizes[size] for size in sorted(sizes, key=int)}
+    arguments.sizes = tuple(int(size) for size in ordered)
     result: dict[str, object] = {
         "benchmark": "Banks of up to a million facts, one thread",
         "vectors": " ".join((__doc__ or "").split("\n\n")[2].split()),
@@ -70,19 +71,19 @@ def main() -> None:
         NAME,
         result,
         rows=rows_of(ordered, encoding),
-        command="make bench-memory",
+        command=make_command("bench-memory", _options(), arguments),
         directory=arguments.results,
     )
     draw(ordered, path.with_suffix(".png"))
 
 
-def _arguments() -> argparse.Namespace:
+def _options() -> argparse.ArgumentParser:
     """The command line."""
     made = parser("benchmarks.memory_scale", __doc__ or "")
     made.add_argument("--data", type=Path, required=True, help="directory with counterfact/ and kgconv/")
     made.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="facts a bank; default: all three")
     made.add_argument("--real", type=int, default=4_000, help="real facts that the banks are made of")
-    return made.parse_args()
+    return made
 
 
 def prepared(arguments: argparse.Namespace) -> tuple[Material, dict[str, float]]:

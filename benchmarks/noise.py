@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from benchmarks.plots import draw
 from benchmarks.recall import FullMemory, counterfact, occupied, recalled, share
-from benchmarks.recording import Row, checkpoint_digest, parser, write_result
+from benchmarks.recording import Row, checkpoint_digest, make_command, parser, write_result
 from larimar import Fact, Larimar
 from larimar.memory import KEY_BITS
 from larimar.serving import Weights
@@ -105,7 +105,7 @@ def main() -> None:
             Row(f"largest sigma_w with 95 % of the recall, {name}", "plot only", "a wide plateau", plateau(points))
             for name, points in curves.items()
         ],
-        command="make bench-noise", directory=chosen.results,
+        command=make_command("bench-noise", arguments, chosen), directory=chosen.results,
     )  # fmt: skip
     draw(chosen.results / "noise.png", curves, title="Noise of addressing", x="sigma_w", y="recall", log=True)
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -43,7 +44,7 @@ class Row:
 def write_result(
     name: str, result: dict[str, object], *, rows: Sequence[Row], command: str, directory: Path = RESULTS
 ) -> Path:
-    """Write `NAME.json`; returns its path. `command`: how to repeat it, such as `make bench-zsre`."""
+    """Write `NAME.json`; returns its path. `command`: how to repeat it, see `make_command`."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.json"
     whole = {**result, "command": command, "rows": [asdict(row) for row in rows], **environment()}
@@ -57,6 +58,27 @@ def parser(module: str, about: str) -> argparse.ArgumentParser:
     made.add_argument("--checkpoint", type=Path, help="a checkpoint directory; default: the shipped one")
     made.add_argument("--results", type=Path, default=RESULTS, help="directory of the result file")
     return made
+
+
+def make_command(target: str, options: argparse.ArgumentParser, arguments: argparse.Namespace) -> str:
+    """How to repeat a run: `make TARGET ARGS="…"` with what is not the default, of a path the name alone, or DIR."""
+    given = {name: value for name, value in vars(arguments).items() if value != options.get_default(name)}
+    given.pop("results", None)
+    words = [word for name, value in given.items() for word in _option(name, value)]
+    return f"make {target}" + (f' ARGS="{" ".join(words)}"' if words else "")
+
+
+def _option(name: str, value: Any) -> list[str]:
+    """An argument as it is typed: a switch has no value, a list has several."""
+    values = [] if value is True else value if isinstance(value, list | tuple) else [value]
+    return [f"--{name.replace('_', '-')}", *(shlex.quote(_without_place(one)) for one in values)]
+
+
+def _without_place(value: Any) -> str:
+    """A value as text; where it names a file or a directory of this machine, nothing tells where that lies."""
+    path = Path(str(value))
+    named = isinstance(value, Path) or (isinstance(value, str) and (path.is_absolute() or path.exists()))
+    return ("DIR" if path.is_dir() else path.name) if named else str(value)
 
 
 class Journal:

@@ -32,7 +32,15 @@ from benchmarks.datasets import DATA
 from benchmarks.known import LEAST, Known, known_facts, model_fact, neighbour_prompts, same_subject
 from benchmarks.leaks import figures, leaking
 from benchmarks.plots import draw
-from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
+from benchmarks.recording import (
+    Journal,
+    Row,
+    checkpoint_digest,
+    file_digest,
+    make_command,
+    parser,
+    write_result,
+)
 from benchmarks.repairing import PHRASINGS, SAMPLES, Repair, repaired, widen
 from larimar import Larimar
 from larimar.rephraser import default_directory
@@ -242,7 +250,7 @@ def censors(
     return after, dict(kept)
 
 
-def options() -> argparse.Namespace:
+def options() -> argparse.ArgumentParser:
     """The command line."""
     made = parser("benchmarks.repair", __doc__ or "")
     made.add_argument("--counterfact", type=Path, default=DATA / "counterfact.json", help="or full.json")
@@ -254,12 +262,12 @@ def options() -> argparse.Namespace:
     )
     made.add_argument("--max-tokens", type=int, default=16)
     made.add_argument("--seed", type=int, default=0)
-    return made.parse_args()
+    return made
 
 
 def main() -> None:
     """Run the benchmark and write its result and pictures."""
-    arguments = options()
+    arguments = options().parse_args()
     model, sampling = Larimar.load(arguments.checkpoint), Sampling(max_tokens=arguments.max_tokens)
     known = known_facts(model, arguments.counterfact, arguments.facts, max_tokens=arguments.max_tokens)
     facts = [row.fact for row in known]
@@ -284,8 +292,8 @@ def main() -> None:
     }  # fmt: skip
     pictures(deeply, curves, arguments.results)
     write_result(
-        "repair", result, rows=rows(shares, deeply, price), command="make bench-repair",
-        directory=arguments.results,
+        "repair", result, rows=rows(shares, deeply, price), directory=arguments.results,
+        command=make_command("bench-repair", options(), arguments),
     )  # fmt: skip
     journal.close()
 

@@ -24,7 +24,15 @@ from tqdm import tqdm
 from benchmarks.counterfact import score, tallies
 from benchmarks.datasets import DATA, Rephrased, counterfact, zsre_rephrasings
 from benchmarks.editing import chunks
-from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
+from benchmarks.recording import (
+    Journal,
+    Row,
+    checkpoint_digest,
+    file_digest,
+    make_command,
+    parser,
+    write_result,
+)
 from larimar import Fact, Larimar
 
 
@@ -179,8 +187,8 @@ def main() -> None:
         "seconds_of_last_run": round(time.time() - started),
     }
     path = write_result(
-        "rephrase", result, rows=rows_of(journal.rows, second), command="make bench-rephrase",
-        directory=arguments.results,
+        "rephrase", result, rows=rows_of(journal.rows, second), directory=arguments.results,
+        command=make_command("bench-rephrase", options, arguments),
     )  # fmt: skip
     journal.close()
     print(path.read_text(encoding="utf-8"))

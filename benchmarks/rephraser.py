@@ -35,7 +35,15 @@ from audit.model_rephrase import ModelRephraser, TrainedRephraser, hidden
 from audit.rephrase import Phrasing, TemplateRephraser, acceptable
 from audit.words import texts
 from benchmarks.datasets import DATA
-from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
+from benchmarks.recording import (
+    Journal,
+    Row,
+    checkpoint_digest,
+    file_digest,
+    make_command,
+    parser,
+    write_result,
+)
 from larimar.checkpoint import load
 from larimar.judge import Judge
 from larimar.names import locate, normalise
@@ -225,8 +233,9 @@ def main() -> None:
         )
     found = tables(journal.rows)
     result = {**settings, "figures": found, "seconds_of_last_run": round(time.time() - started)}
+    command = make_command("bench-rephraser", options, arguments)
     path = write_result(
-        "rephraser", result, rows=rows_of(found), command="make bench-rephraser", directory=arguments.results
+        "rephraser", result, rows=rows_of(found), command=command, directory=arguments.results
     )
     journal.close()
     print(path.read_text(encoding="utf-8"))

@@ -21,7 +21,15 @@ from tqdm import tqdm
 
 from benchmarks.datasets import DATA, counterfact
 from benchmarks.editing import chunks
-from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
+from benchmarks.recording import (
+    Journal,
+    Row,
+    checkpoint_digest,
+    file_digest,
+    make_command,
+    parser,
+    write_result,
+)
 from larimar import Fact, Larimar
 from larimar.evidence import sentences_of
 
@@ -144,7 +152,7 @@ def main() -> None:
         **settings, "perplexity": own, "base_perplexity": base, "different": different, "chunks_in_scope": inside,
         **accepted, "seconds_of_last_run": round(time.time() - started),
     }  # fmt: skip
-    command = 'make bench-retention ARGS="--text wikitext2_test.txt"'
+    command = make_command("bench-retention", options, arguments)
     path = write_result("retention", result, rows=rows, command=command, directory=arguments.results)
     journal.close()
     print(path.read_text(encoding="utf-8"))

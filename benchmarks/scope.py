@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score, roc_curve
 
 from benchmarks import scope_sets
-from benchmarks.recording import Row, parser, write_result
+from benchmarks.recording import Row, make_command, parser, write_result
 from benchmarks.scope_sets import Probe
 from larimar.evidence import KINDS, Case, beside, has
 from larimar.index import ScopeIndex
@@ -257,9 +257,8 @@ def main() -> None:
     print(json.dumps(result, indent=1))
     drawn = ["paraphrase or neighbour", "same subject, other relation", "same subject, ZsRE"]
     draw({t: curves[t] for t in drawn if t in curves}, arguments.results / f"{arguments.name}.png")
-    write_result(
-        arguments.name, result, rows=rows(results), command="make bench-scope", directory=arguments.results
-    )
+    command = make_command("bench-scope", made, arguments)
+    write_result(arguments.name, result, rows=rows(results), command=command, directory=arguments.results)
 
 
 if __name__ == "__main__":

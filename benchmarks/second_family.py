@@ -1,4 +1,4 @@
-"""Another family of decoders, with real weights: `python -m benchmarks.second_family --data counterfact.json`.
+"""Another family of decoders, with real weights: `make bench-second-family`.
 
 Gemma-3-270M (optional packages, see docs/training.md) reads the memory. Without `--checkpoint` its reader was never
 trained: codes are its own embeddings' principal components, the soft tokens stand between «Fact:» and a new line,
@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import torch
 from tqdm import tqdm
 
-from benchmarks.recording import Row, parser, write_result
+from benchmarks.recording import Row, make_command, parser, write_result
 from larimar import Fact, Larimar
 from larimar.checkpoint import Checkpoint, save
 from larimar.config import preset
@@ -174,7 +174,7 @@ def main() -> None:
     }
     print(json.dumps(result, indent=2))
     kept = "second_family_trained" if given.checkpoint else "second_family"
-    command = "make bench-second-family" + (' ARGS="--checkpoint …"' if given.checkpoint else "")
+    command = make_command("bench-second-family", arguments, given)
     write_result(kept, result, rows=rows(measured), command=command, directory=given.results)
 
 

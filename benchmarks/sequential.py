@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from benchmarks.plots import draw
 from benchmarks.recall import CORE, answered, counterfact, share
-from benchmarks.recording import Row, checkpoint_digest, parser, write_result
+from benchmarks.recording import Row, checkpoint_digest, make_command, parser, write_result
 from larimar import Fact, Larimar
 from larimar.names import mask_names
 from larimar.scope import Embedder
@@ -153,7 +153,7 @@ def main() -> None:
         rows=[
             Row(f"edit retention after {r.edits:,} edits", PAPER.get(r.edits), "≥ 0.99", r.retention) for r in results
         ],
-        command="make bench-sequential" + ("" if name == "sequential" else f' ARGS="--edits {max(chosen.edits)}"'),
+        command=make_command("bench-sequential", arguments, chosen),
         directory=chosen.results,
     )  # fmt: skip
     draw(

@@ -15,7 +15,8 @@ _HEAD = """# Benchmarks
 Made by `make bench-summary` from `benchmarks/results/*.json`; do not edit it. Each file there holds all figures of
 a run, the versions, the processor, the commit and the digests of data and checkpoint. *Paper*: Das et al. 2024,
 Larimar-6B on GPT-J unless the line says otherwise. *Base*: the decoder without its memory, in the same run. *Reach*:
-the target that was set before measuring. Nothing is tuned on what scores it.
+the target that was set before measuring. Nothing is tuned on what scores it. Files that commands name and that are not
+in this repository: [training.md](training.md#files-from-elsewhere).
 """
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from benchmarks import tofu_page
 from benchmarks.editing import RememberingEmbedder, chunks
-from benchmarks.recording import Journal, checkpoint_digest, file_digest, parser, write_result
+from benchmarks.recording import Journal, checkpoint_digest, file_digest, make_command, parser, write_result
 from benchmarks.tofu_data import PACKED, PER_AUTHOR, SPLITS, UTILITY, Question, Tofu, load
 from benchmarks.tofu_measures import Likelihood, Measured, extraction_strength, rouge_l_recall
 from larimar import Entry, Fact, Larimar
@@ -206,7 +206,7 @@ def main() -> None:
         "tofu",
         {**settings, "note": tofu_page.NOTE, **figures,
          "published": tofu_page.published(), "seconds_of_last_run": round(time.time() - started)},
-        rows=tofu_page.rows(figures), command="make bench-tofu" + (f' ARGS="--every {step}"' if step > 1 else ""),
+        rows=tofu_page.rows(figures), command=make_command("bench-tofu", options, chosen),
         directory=chosen.results,
     )  # fmt: skip
     tofu_page.draw(figures, chosen.results / "tofu.png")

@@ -20,7 +20,15 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
+from benchmarks.recording import (
+    Journal,
+    Row,
+    checkpoint_digest,
+    file_digest,
+    make_command,
+    parser,
+    write_result,
+)
 from benchmarks.threshold import chances, points
 from larimar import Fact, Larimar
 from larimar.names import folded
@@ -198,9 +206,8 @@ def main() -> None:
         "curve": drawn,
     }
     draw(drawn, arguments.results / "tombstones.png")
-    write_result(
-        "tombstones", result, rows=rows(results), command="make bench-tombstones", directory=arguments.results
-    )
+    command = make_command("bench-tombstones", made, arguments)
+    write_result("tombstones", result, rows=rows(results), command=command, directory=arguments.results)
     journal.close()
 
 

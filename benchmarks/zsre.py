@@ -22,7 +22,15 @@ from tqdm import tqdm
 
 from benchmarks.datasets import DATA, ZsreEdit, zsre_edits
 from benchmarks.editing import check, chunks, edited
-from benchmarks.recording import Journal, Row, checkpoint_digest, file_digest, parser, write_result
+from benchmarks.recording import (
+    Journal,
+    Row,
+    checkpoint_digest,
+    file_digest,
+    make_command,
+    parser,
+    write_result,
+)
 from larimar import Fact, Larimar
 from larimar.serving import Route
 from larimar.text import spaced
@@ -114,9 +122,8 @@ def main() -> None:
         "paper": PAPER,
         "seconds_of_last_run": round(time.time() - started),
     }
-    path = write_result(
-        "zsre", result, rows=rows_of(own, base), command="make bench-zsre", directory=arguments.results
-    )
+    command = make_command("bench-zsre", options, arguments)
+    path = write_result("zsre", result, rows=rows_of(own, base), command=command, directory=arguments.results)
     journal.close()
     print(path.read_text(encoding="utf-8"))
 
