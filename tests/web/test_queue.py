@@ -88,3 +88,16 @@ def test_csv_holds_the_register_and_no_text(auditor: FlaskClient, scenario: Scen
     assert rows[0]["reference"] == "'-1"  # a spreadsheet must not read it as a formula
     assert answer.headers["Content-Disposition"].startswith("attachment")
     assert "Ana Reyes" not in answer.text
+
+
+def test_the_register_is_offered_whole_under_every_filter(
+    reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    scenario.submit(users["requester"], BEN, kind="censor", reference="TO-CENSOR")
+    for query, offered in (
+        ("", ["view=open", "view=all"]),
+        ("?view=all&kind=censor", ["view=all&amp;kind=censor", "view=all"]),
+        ("?view=all", ["view=all"]),
+    ):
+        found = re.findall(r'href="/requests\.csv\?([^"]+)"', reviewer.get(f"/requests{query}").text)
+        assert found == offered
