@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -64,10 +65,24 @@ def test_the_clock_sees_no_signing_keys() -> None:
     assert load("docker-compose.yml")["services"]["beat"]["volumes"] == []
 
 
-def test_web_keeps_no_access_log_and_is_told_of_its_proxies() -> None:
+def test_web_keeps_no_access_log() -> None:
     web = load("docker-compose.yml")["services"]["web"]
     assert not [word for word in web["command"] + web["entrypoint"] if "access-log" in word]
-    assert web["environment"]["UNWRITE_TRUSTED_PROXIES"] == "${UNWRITE_TRUSTED_PROXIES:-0}"
+
+
+def test_every_role_reads_the_settings_file_and_what_compose_fixes_wins() -> None:
+    """Compose prefers `environment` to `env_file`, so only what must not be set otherwise may stand there."""
+    services = load("docker-compose.yml")["services"]
+    fixed = {"DATABASE_URL", "BROKER_URL", "MASTER_KEY_FILE", "SIGNING_KEYS", "PRIVATE_KEYS"}
+    for name, more in {"migrate": set(), "web": set(), "worker": {"DEVICE"}, "beat": set()}.items():
+        assert services[name]["env_file"] == [{"path": "unwrite.env", "required": False}]
+        assert set(services[name]["environment"]) == {f"UNWRITE_{setting}" for setting in fixed | more}
+
+
+@pytest.mark.parametrize("ignored", [".gitignore", ".dockerignore"])
+def test_settings_and_secrets_stay_out_of_the_repository_and_the_image(ignored: str) -> None:
+    lines = {line.strip("/") for line in (ROOT / ignored).read_text().splitlines()}
+    assert lines >= {"unwrite.env", ".env", "secrets"}
 
 
 def test_the_worker_reserves_a_gpu_and_the_override_turns_it_off() -> None:
