@@ -72,7 +72,7 @@ ROLES: Mapping[str, str] = {
 SCOPES: Mapping[str, str] = {
     "requests:read": "See requests and their progress",
     "requests:write": "Submit and cancel requests, schedule re-checks",
-    "requests:decide": "Approve, deny, retry and accept",
+    "requests:decide": "Decide on requests, stop audits, read and destroy the texts of requests",
     "facts:read": "List the facts of the bank, without text",
     "facts:write": "Write facts",
     "reports:read": "Read reports",

@@ -111,3 +111,7 @@ def test_every_scope_and_role_is_explained() -> None:
 )
 def test_steps_are_told_in_words(state: str, step: str, attempts: int, text: str) -> None:
     assert wording.step_text(Job(state=state, step=step, attempts=attempts)) == text
+
+
+def test_the_right_to_decide_says_that_it_reads_and_destroys_texts() -> None:
+    assert {"stop", "read", "destroy"} <= set(wording.SCOPES["requests:decide"].split())
