@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,34 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "user-guide.md").read_text(encodin
 BODIES = {"facts": FactsIn, "requests": RequestIn, "deny": ReasonIn, "rechecks": RecheckIn}
 
 
+def calls() -> list[tuple[str, str, str]]:
+    """Method, path and the name of the token of each call."""
+    found = re.findall(r'curl -sS (-X POST )?"\$UNWRITE/([^"?]+)[^"]*"([^\n]*Bearer \$(\w+)[^\n]*)', GUIDE)
+    return [
+        ("POST" if post or "--json" in rest else "GET", "/api/v1/" + path.replace("…", "x"), token)
+        for post, path, rest, token in found
+    ]
+
+
 def test_every_call_of_the_guide_exists(app: APIFlask) -> None:
     rules = app.url_map.bind("localhost")
-    calls = re.findall(r'curl -sS (-X POST )?"\$UNWRITE/([^"?]+)[^"]*"([^\n]*)', GUIDE)
-    assert len(calls) >= 9
-    for explicit_post, path, rest in calls:
-        method = "POST" if explicit_post or "--json" in rest else "GET"
-        rules.match("/api/v1/" + path.replace("…", "x"), method=method)  # raises when there is no such route
+    assert len(calls()) == GUIDE.count("curl -sS") >= 9
+    for method, path, _ in calls():
+        rules.match(path, method=method)  # raises when there is no such route
+
+
+def test_every_call_of_the_guide_may_be_made_by_who_makes_it(
+    app: APIFlask, bearer: Callable[[str], dict[str, str]]
+) -> None:
+    headers = {name: bearer(name.lower()) for name in ("REQUESTER", "REVIEWER")}
+    for method, path, name in calls():
+        answer = app.test_client().open(path, method=method, headers=headers[name])
+        assert answer.status_code not in {401, 403}, path
+
+
+def test_who_submits_in_the_guide_is_not_who_approves() -> None:
+    by = {path.rsplit("/", 1)[-1]: token for method, path, token in calls() if method == "POST"}
+    assert by["requests"] != by["approve"]
 
 
 def test_every_body_of_the_guide_is_accepted() -> None:
