@@ -78,8 +78,8 @@ class Phase:
 
     def _step(self, plan: Planned, told: str, done: int, total: int) -> PhaseResult:
         step = self._step_name(plan)
-        if (kept := self.case.saved(step)) is not None:
-            return PhaseResult.model_validate(kept)
+        if (kept := self._finished(step)) is not None:
+            return kept
 
         def tell(probes: int, _: int) -> None:
             self.case.context.progress(told, done + probes * plan.probes.samples, total)
@@ -92,6 +92,12 @@ class Phase:
 
         self.case.save(step, result.model_dump(mode="json"), transcript.to_bytes(), also=drop_batches)
         return result
+
+    def _finished(self, step: str) -> PhaseResult | None:
+        """The saved result of an attack on this very target; one on another state of the bank is sampled anew."""
+        kept = self.case.saved(step)
+        result = None if kept is None else PhaseResult.model_validate(kept)
+        return result if result is not None and result.target == self.target.name else None
 
     def _sampled(
         self, plan: Planned, step: str, tell: Callable[[int, int], None]

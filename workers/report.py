@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -23,13 +23,9 @@ from audit.trend import look_of
 from audit.verdict import Kind, Policy
 from store import audits, ledger
 from store.models import Regulation
-from workers.apply import applied
 from workers.case import Case
 from workers.change import Change
-from workers.model import LiveBank
 
-STATE = "state"
-"""the name under which the state is saved that is being certified"""
 SOFTWARE = ("unwrite", "torch", "transformers", "sentence-transformers")
 
 
@@ -101,31 +97,6 @@ def _look(data: bytes) -> Look | None:
         return look_of(audit_report.validate(data))
     except (ReportInvalid, ValueError):
         return None
-
-
-def state_now(case: Case) -> tuple[LiveBank, Change]:
-    """The bank as it is served, and the request's change as it stands there: the revisions before it was applied
-    and now, repairs and other requests in between.
-    """
-    models, bank_id = case.context.models, case.request.bank_id
-    live, kept = models.live(bank_id), models.ledger(bank_id)
-    while live.revision != kept.revision:  # another worker committed in between
-        live, kept = models.live(bank_id), models.ledger(bank_id)
-    key = case.context.vault.digest_key()
-    without = case.fact_ids if case.request.kind == "forget" else ()
-    return live, replace(
-        applied(case),
-        revision_after=live.revision,
-        digest_after=live.model.digest(key),
-        digest_rebuilt=models.build(kept.rows, without=without).digest(key),
-        entries_after=len(live.model.bank),
-    )
-
-
-def certified(case: Case) -> Change:
-    """The state that the last certification attacked; today's where an older version of the worker noted none."""
-    kept = case.saved(STATE)
-    return state_now(case)[1] if kept is None else Change(**kept)
 
 
 def _state(case: Case, change: Change) -> StateChange:

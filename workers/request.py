@@ -10,15 +10,13 @@ behind, and whoever claims the job next goes on from there; the request complete
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from functools import partial
 
 from sqlalchemy.orm import Session
 
 from audit import repair
 from audit.keys import KeyRing
 from audit.report import RepairRound, Report
-from audit.results import PhaseResult
+from audit.results import NeighbourResult, PhaseResult
 from audit.statement import salted_page
 from store import audits, events, requests, states
 from workers import report
@@ -26,10 +24,9 @@ from workers.apply import apply, widen
 from workers.audit import Audit, neighbours, phase_name, recall
 from workers.case import Case
 from workers.certificate import sign_report
+from workers.certification import LAST, Certification, served
 from workers.context import JobContext
-from workers.model import LiveBank
 from workers.report import Findings
-from workers.targets import MemoryTarget
 
 WORKING = ("applying", "auditing")
 
@@ -44,8 +41,9 @@ def run(context: JobContext) -> None:
     audit = Audit(case)
     before = _before(case, audit)
     apply(case)
-    rounds = _repair(case, audit) if case.request.kind == "censor" else []
-    _close(case, report.write(case, _attack_and_compare(case, audit, before, tuple(rounds))))
+    certification = Certification(case, audit)
+    rounds = _repair(certification) if case.request.kind == "censor" else []
+    _close(case, report.write(case, _attack_and_compare(certification, before, tuple(rounds))))
 
 
 def recheck(context: JobContext) -> None:
@@ -55,7 +53,7 @@ def recheck(context: JobContext) -> None:
     case = Case.open(context)
     audit = Audit(case)
     before = PhaseResult.model_validate(case.saved_ever("before"))
-    done = report.write(case, _attack_and_compare(case, audit, before, rounds=()))
+    done = report.write(case, _attack_and_compare(Certification(case, audit), before, rounds=()))
 
     def alert(session: Session) -> None:
         if done.verdict != "pass":
@@ -64,26 +62,6 @@ def recheck(context: JobContext) -> None:
             events.append(session, "recheck.alert", actor=actor, request_id=case.request.id, body=body)
 
     _save_report(case, done, alert)
-
-
-def served(case: Case, live: LiveBank | None = None) -> MemoryTarget:
-    """The model as it is served: the bank in `live`, or at its committed revision."""
-    live = live or case.context.models.live(case.request.bank_id)
-    return MemoryTarget(
-        f"Larimar, revision {live.revision}",
-        live.model,
-        case.context.lease.check,
-        files=case.context.settings.database_files(),
-        fact_ids=case.fact_ids,
-    )
-
-
-def never_written(case: Case) -> MemoryTarget:
-    """A model whose bank is built from the ledger without the facts of this request."""
-    models = case.context.models
-    kept = models.ledger(case.request.bank_id)
-    twin = models.build(kept.rows, without=case.fact_ids)
-    return MemoryTarget("Larimar that was never given the facts", twin, case.context.lease.check)
 
 
 def _take_up(context: JobContext) -> bool:
@@ -101,17 +79,9 @@ def _before(case: Case, audit: Audit) -> PhaseResult:
     return PhaseResult.model_validate(kept) if kept else audit.attack("before", served(case))
 
 
-def _certify(case: Case, audit: Audit, number: int) -> PhaseResult:
-    """Attack the bank as it is served after `number` repairs; the state that was attacked is saved beside it."""
-    if (kept := audit.saved("after", number)) is not None:
-        return kept
-    live, state = report.state_now(case)
-    case.save(report.STATE, asdict(state))
-    return audit.attack("after", served(case, live), number=number)
-
-
-def _repair(case: Case, audit: Audit) -> list[RepairRound]:
+def _repair(certification: Certification) -> list[RepairRound]:
     """Attack; widen the scope by repair phrasings that get through; attack afresh, up to the limit."""
+    case, audit = certification.case, certification.audit
 
     def mend(number: int, leaking: Sequence[str]) -> RepairRound | None:
         if case.saved(f"repair-{number}") is None:
@@ -121,21 +91,23 @@ def _repair(case: Case, audit: Audit) -> list[RepairRound]:
             widen(case, number, phrasings)
         return RepairRound(round=number, **(case.saved(f"repair-{number}") or {}))
 
-    return repair.rounds(case.context.settings.repair_rounds, partial(_certify, case, audit), mend)
+    return repair.rounds(case.context.settings.repair_rounds, certification.after, mend)
 
 
 def _attack_and_compare(
-    case: Case, audit: Audit, before: PhaseResult, rounds: tuple[RepairRound, ...]
+    certification: Certification, before: PhaseResult, rounds: tuple[RepairRound, ...]
 ) -> Findings:
-    after = _certify(case, audit, len(rounds))
-    twin = audit.attack("twin", never_written(case)) if case.request.kind == "forget" else None
-    others = neighbours(case, served(case).model)
-    recall(case, served(case).model)
-    last = phase_name("after", len(rounds))
+    case, audit, number = certification.case, certification.audit, len(rounds)
+    after = certification.after(number)
+    twin = certification.twin(number) if case.request.kind == "forget" else None
+    if case.saved(LAST) is None:
+        model = certification.state(number).live.model
+        neighbours(case, model)
+        recall(case, model)
+    others = NeighbourResult.model_validate(case.saved("neighbours"))
+    last = phase_name("after", number)
     beside = audit.beside(["before", last, "twin"] if twin else ["before", last])
-    return Findings(
-        before, after, twin, others, report.certified(case), rounds, audit.seeds(len(rounds)), beside
-    )
+    return Findings(before, after, twin, others, certification.change(), rounds, audit.seeds(number), beside)
 
 
 def _close(case: Case, done: Report) -> None:

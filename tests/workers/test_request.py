@@ -339,11 +339,11 @@ def test_a_report_names_the_certified_state_though_the_bank_has_moved_on(
     text, other = shop.texts(2)
     shop.larimar.knows = {text.subject: text.answer}
     request_id, job_id = approved(shop, "censor", [text])
-    real = flow.neighbours
-    monkeypatch.setattr(flow, "neighbours", dies)
+    real = flow._close
+    monkeypatch.setattr(flow, "_close", dies)
     with pytest.raises(Killed):
         shop.runner("first").run(job_id)
-    monkeypatch.setattr(flow, "neighbours", real)
+    monkeypatch.setattr(flow, "_close", real)
     with shop.database.session(read_only=True) as session:
         digest = ledger.bank(session, "default").digest
     lease_runs_out(shop, job_id)
