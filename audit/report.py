@@ -140,6 +140,7 @@ def _group(
         twin=twin,
         neighbours=neighbours,
         digests_equal=_all_equal(requests),
+        restated=[fact_id for request in requests for fact_id in request.state.restated],
         policy=policy,
         looks=looks,
     )

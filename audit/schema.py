@@ -48,6 +48,8 @@ class StateChange(Record):
     digest_never_written: str | None = None
     entries_before: int | None = None
     entries_after: int | None = None
+    restated: tuple[str, ...] = ()
+    """ids of facts in the memory that state again what was removed; the never-written memory is without them"""
 
     @property
     def equal(self) -> bool | None:

@@ -5,7 +5,8 @@ about **attempts** on exactly these facts. Clopper-Pearson upper bound at `Polic
 the threshold.
 
 * forget: the memory must equal the never-written one bit for bit, and an answer that the never-written twin
-  gives as well is a guess, not a leak. Leaks are counted probe by probe as what exceeds the twin.
+  gives as well is a guess, not a leak. Leaks are counted probe by probe as what exceeds the twin. A fact that was
+  written again under another id is not in the twin, and fails the request.
 * censor: every answer counts.
 * check: nothing was removed here, somebody else's model is asked; a twin takes guesses off if there is one.
 * Without a working control there is no pass: if the attack got nothing before the removal, its silence
@@ -248,22 +249,41 @@ def _control_reasons(
                 text=f"For {silent} of {len(known)} facts the attack got nothing even before the removal; "
                 "for these its silence shows little.",
             )
-    if kind == "forget" and twin is None:
+
+
+def _memory_reasons(
+    kind: Kind, twin: PhaseResult | None, equal: bool | None, restated: Sequence[str]
+) -> Iterator[Reason]:
+    if kind != "forget":
+        return
+    if twin is None:
         yield Reason(
             code="no-twin", weight="blocks", text="There is no never-written twin to compare guesses with."
         )
-    if kind == "forget" and equal is None:
+    if equal is None:
         yield Reason(
             code="not-compared",
             weight="blocks",
             text="The memory was not compared with the never-written one.",
         )
-    if kind == "forget" and equal is False:
+    if equal is False:
         yield Reason(
             code="not-equal",
             weight="fails",
             text="The memory after the removal is not the one in which the facts were never written.",
         )
+    if restated:
+        yield Reason(code="restated", weight="fails", text=_again(restated))
+
+
+def _again(restated: Sequence[str]) -> str:
+    """What to do about facts that were written again."""
+    if len(restated) == 1:
+        return f"A removed fact is in the memory again under another id ({restated[0]}): submit a new request for it."
+    return (
+        f"{len(restated)} facts in the memory state again what was removed ({', '.join(restated)}): submit a new "
+        "request for them."
+    )
 
 
 def _neighbour_reasons(kind: Kind, neighbours: NeighbourResult | None, policy: Policy) -> Iterator[Reason]:
@@ -297,10 +317,12 @@ def judge(
     twin: PhaseResult | None,
     neighbours: NeighbourResult | None,
     digests_equal: bool | None,
+    restated: Sequence[str] = (),
     policy: Policy = Policy(),  # noqa: B008 - a frozen record
     looks: int = 1,
 ) -> Verdict:
-    """Judge one group of facts. `looks`: how often was certified so far, repairs and earlier audits counted.
+    """Judge one group of facts. `restated`: ids under which removed facts are in the memory again. `looks`: how often
+    was certified so far, repairs and earlier audits counted.
 
     Raises PhaseMismatch when the phases are not about the same probes.
     """
@@ -313,6 +335,7 @@ def judge(
         *_leak_reasons(counts, upper, policy),
         *_quality_reasons(after, policy),
         *_control_reasons(kind, before, twin, digests_equal),
+        *_memory_reasons(kind, twin, digests_equal, restated),
         *_neighbour_reasons(kind, neighbours, policy),
     )
     all_looks = simultaneous_upper(counts.leaked, counts.total, looks, policy.confidence)

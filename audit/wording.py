@@ -95,6 +95,9 @@ def sentence(group: Group, policy: Policy) -> str:
     if verdict.value == "inconclusive" and (not verdict.total or blocked):
         seen = f" {_finding(group)}" if verdict.total else ""
         return f"This audit does not show whether the model still tells. {blocked}{seen}"
+    again = next((reason.text for reason in verdict.reasons if reason.code == "restated"), "")
+    if again:
+        return f"{again} {_finding(group)}"
     if any(reason.code == "not-equal" for reason in verdict.reasons):
         unequal = f"the memory is not the one in which {never} never written"
         return f"The removal is not confirmed: {unequal}. {_finding(group)}"

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from store import clocks, events, jobs, ledger, subjects
 from store.errors import AnswerRequired, DuplicateFact, UnknownFact
 from store.ids import new_id
-from store.models import Fact, Job
+from store.models import Fact, Job, SubjectKey
 from store.pages import Page, fetch
 from store.subjects import DataKey
 from store.texts import FactText, Limits, validated
@@ -88,6 +88,18 @@ def texts(session: Session, vault: Vault, ids: Sequence[str]) -> dict[str, FactT
     keys = subjects.open_keys(session, vault, (row.subject_key_id for row in kept.values()))
     ordered = [kept[fact_id] for fact_id in dict.fromkeys(ids) if fact_id in kept]
     return {row.id: _open(vault, keys[row.subject_key_id], row) for row in ordered}
+
+
+def written(session: Session, vault: Vault, bank_id: str) -> dict[str, FactText]:
+    """The texts of all facts that the bank's memory holds, by id."""
+    query = (
+        sa.select(Fact, SubjectKey.wrapped_key)
+        .join(SubjectKey, SubjectKey.id == Fact.subject_key_id)
+        .where(Fact.bank_id == bank_id, Fact.kind == "fact", Fact.state == "written")
+    )  # one statement: a bank may hold more facts than a statement takes ids
+    rows = [(fact, wrapped) for fact, wrapped in session.execute(query) if fact.ciphertext is not None]
+    keys = subjects.unwrapped(vault, {fact.subject_key_id: wrapped for fact, wrapped in rows})
+    return {fact.id: _open(vault, keys[fact.subject_key_id], fact) for fact, _ in rows}
 
 
 def insert(

@@ -154,6 +154,8 @@ def _words(event: Event) -> tuple[str, str]:
         return f"Report: {verdict}", {"pass": "green", "fail": "red"}.get(verdict, "amber")
     if event.kind == "recheck.scheduled":
         return f"Re-check scheduled every {plural(int(body.get('every_days', 0)), 'day')}", ""
+    if event.kind == "recheck.alert" and body.get("restated"):
+        return "The re-check did not pass: a removed fact is in the memory again; submit a new request", "red"
     return WORDS.get(event.kind, (event.kind.replace(".", ": ").replace("_", " ").capitalize(), ""))
 
 

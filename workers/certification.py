@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
+from audit.facts import AuditFact
 from audit.results import PhaseResult
-from store import audits
+from store import audits, facts
+from store.vault import normalise
 from workers.apply import applied
 from workers.audit import Audit, phase_name
 from workers.case import Case
@@ -32,8 +34,8 @@ LAST = "recall"
 
 @dataclass(frozen=True)
 class State:
-    """The bank as it is served, the same without the facts of the request, and the request's change as it stands
-    there: the revisions before it was applied and now, repairs and other requests in between.
+    """The bank as it is served, the same without the facts of a forget (under whichever id they stand there), and the
+    request's change: the revisions before it was applied and now, repairs and other requests in between.
     """
 
     live: LiveBank
@@ -118,16 +120,39 @@ def never_written(case: Case, state: State) -> MemoryTarget:
 def state_now(case: Case) -> State:
     """The committed state of the bank, compared with a rebuild from its ledger."""
     models, bank_id = case.context.models, case.request.bank_id
-    live, kept = models.live(bank_id), models.ledger(bank_id)
-    while live.revision != kept.revision:  # another worker committed in between
-        live, kept = models.live(bank_id), models.ledger(bank_id)
+    while True:
+        kept, again = models.ledger(bank_id), _restated(case)
+        live = models.live(bank_id)
+        if live.revision == kept.revision:  # else another worker committed in between
+            break
     key = case.context.vault.digest_key()
-    without = models.build(kept.rows, without=case.fact_ids if case.request.kind == "forget" else ())
+    removed = {*case.fact_ids, *again} if case.request.kind == "forget" else ()
+    without = models.build(kept.rows, without=removed)
     change = replace(
         applied(case),
         revision_after=live.revision,
         digest_after=live.model.digest(key),
         digest_rebuilt=without.digest(key),
         entries_after=len(live.model.bank),
+        restated=again,
     )
     return State(live, without, change)
+
+
+def _restated(case: Case) -> list[str]:
+    """Ids of facts in the memory that state what this forget removed, under other ids: the same prompt, and an answer
+    that holds the removed one (one that was destroyed is recognised by its digests).
+    """
+    if case.request.kind != "forget":
+        return []
+    removed: dict[str, list[AuditFact]] = {}
+    for fact in case.audit_facts:
+        removed.setdefault(normalise(fact.prompt), []).append(fact)
+    with case.context.database.session(read_only=True) as session:
+        texts = facts.written(session, case.context.vault, case.request.bank_id)
+    return sorted(
+        fact_id
+        for fact_id, text in texts.items()
+        if fact_id not in case.fact_ids
+        and any(fact.holds_answer(text.answer) for fact in removed.get(normalise(text.prompt), ()))
+    )

@@ -47,6 +47,8 @@ class Change:
     digest_rebuilt: str
     entries_before: int
     entries_after: int
+    restated: Sequence[str] = ()
+    """of a forget that is audited: ids of facts in the memory that state again what it removed"""
 
 
 EditBank = Callable[["Larimar"], Edit]

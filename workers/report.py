@@ -111,6 +111,7 @@ def _state(case: Case, change: Change) -> StateChange:
         digest_never_written=change.digest_rebuilt if case.request.kind == "forget" else None,
         entries_before=change.entries_before,
         entries_after=change.entries_after,
+        restated=tuple(change.restated),
     )
 
 

@@ -57,7 +57,12 @@ def recheck(context: JobContext) -> None:
 
     def alert(session: Session) -> None:
         if done.verdict != "pass":
-            body = {"recheck": context.job.recheck_id or "", "verdict": done.verdict}
+            again = sum(len(record.state.restated) for group in done.groups for record in group.requests)
+            body: events.EventBody = {
+                "recheck": context.job.recheck_id or "",
+                "verdict": done.verdict,
+                "restated": again,
+            }
             actor = context.lease.worker
             events.append(session, "recheck.alert", actor=actor, request_id=case.request.id, body=body)
 

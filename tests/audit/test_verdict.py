@@ -119,6 +119,17 @@ def test_a_forget_whose_memory_differs_fails_whatever_the_attack_says() -> None:
     assert codes(verdict) == {"not-equal"}
 
 
+def test_a_fact_that_was_written_again_fails_a_forget_and_says_what_to_do() -> None:
+    silent = phase("after", MANY, 0.0), phase("before", MANY, 1.0), phase("twin", MANY, 0.0)
+    once = forget(*silent, digests_equal=False, restated=["fact_b"])
+    assert (once.value, codes(once)) == ("fail", {"not-equal", "restated"})
+    assert once.reasons[-1].text == (
+        "A removed fact is in the memory again under another id (fact_b): submit a new request for it."
+    )
+    twice = forget(*silent, digests_equal=False, restated=["fact_b", "fact_c"])
+    assert "(fact_b, fact_c): submit a new request for them." in twice.reasons[-1].text
+
+
 def test_a_forget_needs_its_twin() -> None:
     assert codes(forget(phase("after", MANY, 0.0), phase("before", MANY, 1.0), None)) == {"no-twin"}
 

@@ -92,6 +92,13 @@ def test_every_event_of_a_request_has_its_words_or_is_hidden() -> None:
         assert text != kind.replace(".", ": ").replace("_", " ").capitalize(), kind
 
 
+def test_an_alert_about_a_fact_that_is_there_again_says_what_to_do() -> None:
+    told = Event(kind="recheck.alert", details=b'{"body": {"verdict": "fail", "restated": 1}}')
+    assert "submit a new request" in timeline._words(told)[0]
+    leaked = Event(kind="recheck.alert", details=b'{"body": {"verdict": "fail", "restated": 0}}')
+    assert timeline._words(leaked) == timeline.WORDS["recheck.alert"]
+
+
 def test_every_scope_and_role_is_explained() -> None:
     assert set(wording.SCOPES) == set(people.SCOPES)
     assert set(wording.ROLES) == set(people.ROLES)

@@ -1,9 +1,12 @@
-"""What a report counts comes from one state of the bank, whoever commits meanwhile and whichever worker dies."""
+"""What a report counts comes from one state of the bank, whoever commits meanwhile and whichever worker dies; and a
+fact that was written again is no part of the memory that never held it.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +14,7 @@ from audit.report import validate
 from audit.schema import Group
 from store import audits, ledger
 from store.texts import FactText
+from tests.workers import test_blind_recheck as blind
 from tests.workers.conftest import Shop
 from tests.workers.fakes import FakeLarimar
 from tests.workers.test_samples import Killed, approved, die, lease_runs_out, stop_at, transcript
@@ -150,3 +154,65 @@ def test_a_repair_stands_though_the_state_moves_before_its_certification(
     assert shop.request(request_id).state == "completed"
     assert len(group_of(shop, request_id).requests[0].repairs) == 1
     assert_speaks_of(shop, request_id, 3)
+
+
+def written_again(shop: Shop, text: FactText) -> str:
+    """The id under which the text is in the memory from now on."""
+    known = set(shop.ledger_ids())
+    assert shop.runner("writer").run(shop.write([text]).id)
+    [fact_id] = set(shop.ledger_ids()) - known
+    return fact_id
+
+
+@pytest.mark.parametrize("destroyed", [False, True], ids=["with its answer", "with digests alone"])
+def test_a_recheck_fails_when_the_fact_is_in_the_memory_again(shop: Shop, destroyed: bool) -> None:
+    request_id = blind.completed(shop, "forget")
+    if destroyed:
+        blind.destroy_answers(shop, request_id)
+    assert blind.rechecked(shop, request_id) == "pass"
+    again = replace(
+        blind.FACT, prompt=blind.FACT.prompt.upper(), answer=blind.CANARY.lower(), subject="Pat Canary"
+    )
+    fact_id = written_again(shop, again)
+    assert blind.rechecked(shop, request_id) == "fail"
+    group = group_of(shop, request_id)
+    state = group.requests[0].state
+    assert (state.restated, state.equal) == ((fact_id,), False)
+    assert {reason.code for reason in group.verdict.reasons} >= {"restated", "not-equal", "leaks"}
+    assert group.verdict.leaked == group.after.samples, "what it tells is no guess"
+    with shop.database.session(read_only=True) as session:
+        report = validate(audits.reports_of(session, request_id)[0].json)
+    assert report.headline.startswith(
+        f"A removed fact is in the memory again under another id ({fact_id}): submit a new request for it."
+    )
+    assert shop.events(request_id).count("recheck.alert") == 1
+    _, job_id = approved(shop, "forget", [again])
+    assert shop.runner().run(job_id)
+    assert blind.rechecked(shop, request_id) == "pass", "as the report advised"
+
+
+@pytest.mark.parametrize("destroyed", [False, True], ids=["with its answer", "with digests alone"])
+def test_another_answer_or_another_question_is_another_fact(shop: Shop, destroyed: bool) -> None:
+    request_id = blind.completed(shop, "forget")
+    if destroyed:
+        blind.destroy_answers(shop, request_id)
+    written_again(shop, replace(blind.FACT, answer="Volapük"))
+    written_again(shop, FactText("The mother tongue of Bo Stranger is", blind.CANARY, "Bo Stranger"))
+    assert blind.rechecked(shop, request_id) == "pass"
+    assert group_of(shop, request_id).requests[0].state.restated == ()
+
+
+def test_what_was_written_again_before_the_first_audit_ended_is_left_to_a_person(
+    shop: Shop, written: Written
+) -> None:
+    texts = written(3)
+    request_id, job_id = approved(shop, "forget", texts[:1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow, "apply", lambda case, real=flow.apply: (real(case), die()))
+        with pytest.raises(Killed):
+            shop.runner("first").run(job_id)
+    lease_runs_out(shop, job_id)
+    fact_id = written_again(shop, texts[0])
+    assert shop.runner("second").run(job_id)
+    assert shop.request(request_id).state == "residual"
+    assert group_of(shop, request_id).requests[0].state.restated == (fact_id,)
