@@ -6,7 +6,7 @@ What stays is the record: dates, decisions, digests, numbers and verdicts, witho
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from store import events, jobs, ledger, requests, states, subjects
 from store.database import changed, erases
 from store.errors import AnswerStandsElsewhere, IllegalTransition, RequestBusy
-from store.models import AuditBatch, AuditPhase, AuditRun, Fact, Recheck, Report, RequestFact
+from store.models import AuditBatch, AuditPhase, AuditRun, Fact, LedgerEntry, Recheck, Report, RequestFact
 from store.subjects import DataKey
 from store.texts import FactText
 from store.vault import KEY_BYTES, Vault
@@ -43,7 +43,7 @@ def destroy_answers(session: Session, vault: Vault, request_id: str, blind: Blin
     ledger.lock(session, request.bank_id)  # its tombstones move to other keys
     old = _keys_of(session, request_id)
     _blind(session, vault, request_id, named, blind)
-    _move_tombstones(session, vault, request_id)
+    _move_tombstones(session, vault, _to_named_keys(session, request_id))
     _drop_audited_texts(session, request_id)
     session.expire_all()
     erases(session)
@@ -51,15 +51,18 @@ def destroy_answers(session: Session, vault: Vault, request_id: str, blind: Blin
     return subjects.destroy_unused(session, old, actor=actor, request_id=request_id)
 
 
-def destroy_texts(session: Session, request_id: str, *, actor: str) -> int:
+def destroy_texts(session: Session, vault: Vault, request_id: str, *, actor: str) -> int:
     """Destroy what a settled request still says about people; returns how many subject keys were destroyed.
 
-    `RequestBusy` while the request is open, a re-check is scheduled or an audit runs. A tombstone's ledger
-    entry stays, with its key: the memory needs it to keep silent. Blind digests go with the salt of their key.
+    `RequestBusy` while the request is open, a re-check is scheduled or an audit runs. A tombstone's ledger entry
+    stays, for the memory recognises the question by its prompt and names; it is sealed under a new key, so that the
+    old one, which opens prompt and answer in older copies, is destroyed too. Blind digests go with their key's salt.
     """
     jobs.lock_of_request(session, request_id)
     _refuse_if_needed(session, request_id)
+    ledger.lock(session, requests.get(session, request_id).bank_id)  # its tombstones move to other keys
     key_ids = _keys_of(session, request_id)
+    _move_tombstones(session, vault, _to_fresh_keys(session, vault, request_id, key_ids))
     for statement in (
         sa.update(RequestFact)
         .where(RequestFact.request_id == request_id)
@@ -125,14 +128,29 @@ def _sealed(vault: Vault, key: DataKey, column: str, row: str, data: bytes) -> b
     return vault.encrypt(key.plain, data, table="request_fact", column=column, row=row)
 
 
-def _move_tombstones(session: Session, vault: Vault, request_id: str) -> None:
-    """The request's tombstones lose their text; what the memory needs of them moves to the new keys."""
+def _to_named_keys(session: Session, request_id: str) -> list[tuple[Fact, str]]:
+    """The request's tombstones, each with the key that its prompt lies under now."""
     query = (
         sa.select(Fact, RequestFact.subject_key_id)
         .join(RequestFact, RequestFact.fact_id == Fact.id)
         .where(Fact.request_id == request_id, RequestFact.request_id == request_id)
     )
-    for fact, key_id in session.execute(query).all():
+    return [(fact, key_id) for fact, key_id in session.execute(query).all()]
+
+
+def _to_fresh_keys(session: Session, vault: Vault, request_id: str, old: set[str]) -> list[tuple[Fact, str]]:
+    """The request's tombstones that lie in the memory under an old key, each with a fresh one; those of one subject
+    share theirs as before.
+    """
+    query = sa.select(Fact).join(LedgerEntry, LedgerEntry.fact_id == Fact.id).order_by(Fact.id)
+    found = session.scalars(query.where(Fact.request_id == request_id, Fact.subject_key_id.in_(old))).all()
+    fresh = {key: subjects.new_key(session, vault).id for key in sorted({f.subject_key_id for f in found})}
+    return [(fact, fresh[fact.subject_key_id]) for fact in found]
+
+
+def _move_tombstones(session: Session, vault: Vault, moves: Iterable[tuple[Fact, str]]) -> None:
+    """Tombstones lose their text; what the memory needs of them moves to the key beside them."""
+    for fact, key_id in moves:
         fact.ciphertext = None
         ledger.move_to_key(session, vault, fact, key_id)
     session.flush()

@@ -264,7 +264,7 @@ def test_a_failed_request_whose_twin_was_faster_is_not_retried_but_closed(
     with database.session() as session:
         assert requests.get(session, first).state == "failed"
         assert requests.cancel(session, first, actor="reviewer").state == "cancelled"
-        retention.destroy_texts(session, first, actor="admin")
+        retention.destroy_texts(session, vault, first, actor="admin")
 
 
 def test_a_failed_audit_is_retried_although_its_facts_are_gone(database: Database, vault: Vault) -> None:

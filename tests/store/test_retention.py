@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from store import audits, events, jobs, ledger, rechecks, requests, retention
 from store.database import Database
 from store.errors import AnswerStandsElsewhere, IllegalTransition, RequestBusy, TextsDestroyed
-from store.models import AuditRun, Job, RequestFact, SubjectKey
+from store.models import AuditRun, Fact, Job, RequestFact, SubjectKey
 from store.texts import FactText
 from store.vault import Vault
 from tests.store.scenes import ANA, BEN, CLEO, approved, completed, entry_of, moved, submitted, written
@@ -28,10 +28,10 @@ def audited(database: Database, vault: Vault, job: Job) -> str:
         ).id
 
 
-def destroy(database: Database, request_id: str | None) -> int:
+def destroy(database: Database, vault: Vault, request_id: str | None) -> int:
     assert request_id is not None
     with database.session() as session:
-        return retention.destroy_texts(session, request_id, actor="admin")
+        return retention.destroy_texts(session, vault, request_id, actor="admin")
 
 
 def test_texts_transcripts_pages_and_keys_go_and_the_record_stays(database: Database, vault: Vault) -> None:
@@ -39,7 +39,7 @@ def test_texts_transcripts_pages_and_keys_go_and_the_record_stays(database: Data
     job = completed(database, vault, ANA)
     report_id = audited(database, vault, job)
     assert job.request_id is not None
-    assert destroy(database, job.request_id) == 2  # the subject's key and the run's
+    assert destroy(database, vault, job.request_id) == 2  # the subject's key and the run's
     with database.session(read_only=True) as session:
         with pytest.raises(TextsDestroyed):
             requests.facts_of(session, vault, job.request_id)
@@ -55,41 +55,56 @@ def test_texts_transcripts_pages_and_keys_go_and_the_record_stays(database: Data
         assert log[-3:] == ["request.texts_destroyed", "key.destroyed", "key.destroyed"]
         bank = ledger.bank(session, "default")
         assert len(ledger.entries(session, vault, bank.id)) == 1  # Ben is untouched
-    assert destroy(database, job.request_id) == 0
+    assert destroy(database, vault, job.request_id) == 0
 
 
 def test_a_key_that_other_facts_of_the_subject_need_is_kept(database: Database, vault: Vault) -> None:
     also_ana = type(ANA)("Ana Kovač lives in", "Maribor", "Ana Kovač")
     [_, kept] = written(database, vault, ANA, also_ana)
     job = completed(database, vault, ANA)
-    assert destroy(database, job.request_id) == 0
+    assert destroy(database, vault, job.request_id) == 0
     with database.session(read_only=True) as session:
         assert ledger.entries(session, vault, ledger.bank(session, "default").id) == [(kept, entry_of(kept))]
 
 
 def test_a_tombstone_keeps_its_ledger_entry_and_loses_its_text(database: Database, vault: Vault) -> None:
     job = completed(database, vault, CLEO, kind="censor")
-    assert destroy(database, job.request_id) == 0
+    with database.session(read_only=True) as session:
+        old = session.scalars(sa.select(Fact.subject_key_id)).one()
+    assert destroy(database, vault, job.request_id) == 1
     with database.session(read_only=True) as session:
         [(fact_id, entry)] = ledger.entries(session, vault, ledger.bank(session, "default").id)
+        assert session.get_one(SubjectKey, old).wrapped_key is None, "older copies cannot be read any more"
     assert entry == entry_of(fact_id)
+    assert destroy(database, vault, job.request_id) == 0, "the new key is not destroyed for a newer one"
+
+
+def test_tombstones_of_one_subject_move_to_one_new_key(database: Database, vault: Vault) -> None:
+    also_ana = FactText("Ana Kovač lives in", "Maribor", "Ana Kovač")
+    job = completed(database, vault, ANA, also_ana, CLEO, kind="censor")
+    assert destroy(database, vault, job.request_id) == 2
+    with database.session(read_only=True) as session:
+        facts = session.scalars(sa.select(Fact).where(Fact.request_id == job.request_id)).all()
+        assert len(ledger.entries(session, vault, ledger.bank(session, "default").id)) == len(facts) == 3
+    assert len({fact.subject_key_id for fact in facts}) == 2
+    assert all(fact.ciphertext is None for fact in facts)
 
 
 def test_open_rechecked_and_running_requests_keep_their_texts(database: Database, vault: Vault) -> None:
     with pytest.raises(RequestBusy, match="open"):
-        destroy(database, submitted(database, vault, CLEO, kind="censor").id)
+        destroy(database, vault, submitted(database, vault, CLEO, kind="censor").id)
     written(database, vault, ANA)
     job = completed(database, vault, ANA)
     assert job.request_id is not None
     with database.session() as session:
         check = rechecks.schedule(session, job.request_id, 30, "auditor")
     with pytest.raises(RequestBusy, match="re-check"):
-        destroy(database, job.request_id)
+        destroy(database, vault, job.request_id)
     with database.session() as session:
         rechecks.cancel(session, check.id, actor="auditor")
         audits.start_run(session, vault, request_id=job.request_id, job_id=job.id)
     with pytest.raises(RequestBusy, match="audit"):
-        destroy(database, job.request_id)
+        destroy(database, vault, job.request_id)
 
 
 @pytest.mark.parametrize("retried", [True, False])
@@ -107,7 +122,7 @@ def test_an_audit_that_a_failed_job_left_ends_with_its_request(
         if retried:
             requests.retry(session, job.request_id, actor="reviewer")
         requests.cancel(session, job.request_id, actor="requester")
-    destroy(database, job.request_id)
+    destroy(database, vault, job.request_id)
     with database.session(read_only=True) as session:
         assert [run.state for run in audits.runs_of(session, job.request_id)] == ["stopped"]
 
@@ -143,7 +158,7 @@ def test_answers_go_alone_with_all_old_keys(database: Database, vault: Vault, ki
         log = [event.kind for event in events.list_events(session, request_id=job.request_id)]
         assert log[-3:] == ["request.answers_destroyed", "key.destroyed", "key.destroyed"]
     assert destroy_answers(database, vault, job.request_id) == 0
-    assert destroy(database, job.request_id) == (1 if kind == "forget" else 0)
+    assert destroy(database, vault, job.request_id) == 1
 
 
 def test_the_key_of_the_digests_is_another_for_each_fact_and_needs_its_salt(

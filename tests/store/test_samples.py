@@ -73,11 +73,11 @@ def test_samples_of_an_audit_that_never_ended_go_with_the_texts(
     assert job.request_id is not None
     add(database, vault, run, "after.frame", b"glassblower")
     with pytest.raises(RequestBusy), database.session() as session:
-        retention.destroy_texts(session, job.request_id, actor="admin")
+        retention.destroy_texts(session, vault, job.request_id, actor="admin")
     with database.session() as session:
         audits.end_run(session, run.id, "stopped", actor="admin")
     with database.session() as session:
-        retention.destroy_texts(session, job.request_id, actor="admin")
+        retention.destroy_texts(session, vault, job.request_id, actor="admin")
     with database.session(read_only=True) as session:
         assert session.scalars(sa.select(AuditBatch)).all() == []
 

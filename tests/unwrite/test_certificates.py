@@ -205,7 +205,8 @@ def test_destroyed_texts_leave_a_certificate_that_still_holds(shop: Shop, writte
     run("keys", "new")
     report_id = reported(shop, written(2)[:1])
     with shop.database.session() as session:
-        retention.destroy_texts(session, audits.report(session, report_id).request_id, actor="usr")
+        request_id = audits.report(session, report_id).request_id
+        retention.destroy_texts(session, shop.vault, request_id, actor="usr")
     assert "all fits" in run("log", "check").output
 
 

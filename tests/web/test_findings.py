@@ -88,7 +88,7 @@ def test_figures_outlive_the_texts(
 ) -> None:
     request_id, first, second = audited
     with scenario.database.session() as session:
-        retention.destroy_texts(session, request_id, actor=users["admin"].id)
+        retention.destroy_texts(session, scenario.vault, request_id, actor=users["admin"].id)
     assert auditor.get(f"/reports/{first}/compare/{second}/document").status_code == 200
     assert auditor.get(f"/requests/{request_id}/trend/document").status_code == 200
 

@@ -98,7 +98,7 @@ def test_destroyed_report_is_gone_but_its_figures_stay(
 ) -> None:
     item, report_id = scenario.completed(users["requester"], ANA, kind="censor")
     with scenario.database.session() as session:
-        retention.destroy_texts(session, item.id, actor=users["admin"].id)
+        retention.destroy_texts(session, scenario.vault, item.id, actor=users["admin"].id)
     assert "was destroyed" in auditor.get(f"/reports/{report_id}").text
     gone = app.test_client().get(f"/api/v1/reports/{report_id}.html", headers=bearer("auditor"))
     assert (gone.status_code, gone.json["code"]) == (410, "texts_destroyed")

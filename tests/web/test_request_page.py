@@ -234,7 +234,7 @@ def test_destroyed_texts_are_said_to_be_destroyed(
 ) -> None:
     item, _ = scenario.completed(users["requester"], ANA, kind="censor")
     with scenario.database.session() as session:
-        retention.destroy_texts(session, item.id, actor=users["admin"].id)
+        retention.destroy_texts(session, scenario.vault, item.id, actor=users["admin"].id)
     page = reviewer.get(f"/requests/{item.id}").text
     assert "texts of this request were destroyed" in page
     assert "Basque" not in page
@@ -247,6 +247,7 @@ def test_texts_are_destroyed_by_hand_once_nothing_needs_them(
     with scenario.database.session() as session:
         row = rechecks.schedule(session, item.id, 30, users["reviewer"].id)
     path = f"/requests/{item.id}/destroy-texts"
+    assert "Prompts and names stay in the memory, encrypted" in reviewer.get(f"/requests/{item.id}").text
     assert path not in auditor.get(f"/requests/{item.id}").text
     assert auditor.post(path).status_code == 403
     assert "Cancel the re-check first" in press(reviewer, item.id, "destroy-texts")

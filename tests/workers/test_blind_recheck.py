@@ -145,7 +145,7 @@ def test_rechecks_end_with_a_clear_word_when_the_key_of_the_digests_goes_too(sho
         row_id = row.id
         late = rechecks.run_now(session, row_id, actor="usr_two").id
         rechecks.cancel(session, row_id, actor="usr_two")
-        retention.destroy_texts(session, request_id, actor="usr_two")
+        retention.destroy_texts(session, shop.vault, request_id, actor="usr_two")
     assert not shop.runner().run(late)
     assert shop.job(late).error_class == "TextsDestroyed"
     assert shop.job(late).state == "failed"

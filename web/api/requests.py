@@ -205,10 +205,11 @@ def destroy_answers(request_id: str) -> RequestOut:
 def destroy_texts(request_id: str) -> RequestOut:
     """Destroy the texts of a settled request
 
-    Its facts, transcripts and readable reports can never be read again; ids, dates, figures and events stay.
+    Its facts, transcripts and readable reports can never be read again; ids, dates, figures and events stay. So do,
+    of a censor, prompts and names in the memory, encrypted under new keys: it recognises the questions by them.
     """
     with transaction() as session:
-        retention.destroy_texts(session, request_id, actor=caller().user_id)
+        retention.destroy_texts(session, services().vault, request_id, actor=caller().user_id)
         return RequestOut.of(requests.get(session, request_id))
 
 

@@ -128,9 +128,10 @@ def destroy_answers(request_id: str) -> ResponseReturnValue:
 @page("requests:decide")
 def destroy_texts(request_id: str) -> ResponseReturnValue:
     """Destroy what a settled request still says about people."""
+    vault = services().vault
     return _decide(
         request_id,
-        lambda session: retention.destroy_texts(session, request_id, actor=caller().user_id),
+        lambda session: retention.destroy_texts(session, vault, request_id, actor=caller().user_id),
         "The texts were destroyed. Ids, dates, figures and events stay.",
     )
 
