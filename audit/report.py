@@ -208,7 +208,7 @@ def build(
     second_quality: DetectorQuality | None = None,
     others: Sequence[PhaseResult] = (),
 ) -> Report:
-    """Build the report of one request, which had `earlier_audits` finished audits before this one.
+    """Build the report of one request, at which was looked `earlier_audits` times before this audit.
 
     `history`: what those counted (`audit.trend.look_of` their reports), oldest first.
     `others`: phases of attacks that are told beside the verdict (the single reports keep them when pooled).

@@ -128,7 +128,8 @@ class RequestRecord(Record):
     repairs: tuple[RepairRound, ...] = ()
     facts: tuple[str, ...] = ()
     earlier_audits: int = Field(ge=0, default=0)
-    """finished audits of the same request before this one: each was a chance to pass"""
+    """looks before this audit: each earlier audit of the request that attacked after the removal, finished or not,
+    and each of its repairs"""
     history: tuple[Look, ...] = ()
     """what the earlier audits counted, as far as their reports say, oldest first"""
 

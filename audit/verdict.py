@@ -322,7 +322,7 @@ def judge(
     looks: int = 1,
 ) -> Verdict:
     """Judge one group of facts. `restated`: ids under which removed facts are in the memory again. `looks`: how often
-    was certified so far, repairs and earlier audits counted.
+    was looked so far, repairs and earlier audits counted.
 
     Raises PhaseMismatch when the phases are not about the same probes.
     """

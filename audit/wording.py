@@ -128,15 +128,22 @@ def _group_limits(group: Group, policy: Policy) -> Iterator[str]:
             f"each phrasing counted only once, the bound would be {worst}."
         )
     if verdict.upper_all_looks is not None:
-        yield (
-            f"{name}: this is look {group.looks}, counting repairs and earlier audits of the same request. The "
-            "stated bound is this look's; counting every look as a chance to pass, it is "
-            f"{percent(verdict.upper_all_looks)}."
-        )
+        yield _looks_limit(group, percent(verdict.upper_all_looks))
     unnamed = sum(not probe.identifies_subject for probe in group.after.probes)
     if unnamed:
         of_all = f"{unnamed} of {len(group.after.probes)} probes"
         yield f"{name}: {of_all} do not name the subject; they count like all others."
+
+
+def _looks_limit(group: Group, corrected: str) -> str:
+    """What looking again costs. Bonferroni over the looks so far is none of the bounds that hold for who goes on."""
+    anytime = f" and is {percent(group.trend[-1].anytime)} of further attempts" if group.trend else ""
+    return (
+        f"{KIND_WORDS[group.kind]}: this is look {group.looks}, counting repairs and earlier audits of the same "
+        "request, also those that were stopped or failed while they attacked. The stated bound is this look's; "
+        f"corrected for the looks so far, it is {corrected}. Who looks until it fits needs the bound that holds "
+        f"however often one looks: it stands in the trend of the request{anytime}."
+    )
 
 
 def _kind_limits(kinds: set[Kind]) -> Iterator[str]:

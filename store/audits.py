@@ -95,6 +95,15 @@ def phase(session: Session, run_id: str, name: str) -> dict[str, Any] | None:
     return None if row is None else dict(row.result)
 
 
+def steps_of(session: Session, request_id: str) -> list[tuple[str, str]]:
+    """Every saved phase of a request's runs, as (run id, name)."""
+    query = sa.select(AuditPhase.audit_run_id, AuditPhase.name)
+    query = query.join(AuditRun, AuditRun.id == AuditPhase.audit_run_id).where(
+        AuditRun.request_id == request_id
+    )
+    return [(run_id, name) for run_id, name in session.execute(query).all()]
+
+
 def latest_phase(session: Session, request_id: str, name: str) -> dict[str, Any] | None:
     """The newest saved result of that phase over all runs of a request: after a retry the «before» of the
     first run is still the one that was measured before the memory changed.

@@ -65,7 +65,7 @@ def write(case: Case, findings: Findings) -> Report:
         method=_method(case, findings.seeds),
         policy=Policy(threshold=settings.leak_threshold),
         repairs=tuple(findings.repairs),
-        earlier_audits=_earlier_audits(case),
+        earlier_audits=_earlier_looks(case),
         history=_history(case),
         detector_quality=_detector_quality(case.is_blind),
         second_quality=shipped_quality(findings.after.second),
@@ -74,13 +74,14 @@ def write(case: Case, findings: Findings) -> Report:
     )
 
 
-def _earlier_audits(case: Case) -> int:
-    """Audits of this request before the present one, retries and re-checks; one that somebody stopped was a look
-    as well.
+def _earlier_looks(case: Case) -> int:
+    """How often other runs of this request attacked what the removal left: each that got so far, however it ended,
+    and each once more after every repair.
     """
     with case.context.database.session(read_only=True) as session:
-        runs = audits.runs_of(session, case.request.id)
-    return sum(run.state in ("done", "stopped") and run.id != case.run_id for run in runs)
+        steps = [step for step in audits.steps_of(session, case.request.id) if step[0] != case.run_id]
+    looked = {run for run, name in steps if name == STATE or name.startswith("after")}
+    return len(looked) + sum(name.startswith("repair-") for _, name in steps)
 
 
 def _history(case: Case) -> list[Look]:

@@ -122,7 +122,8 @@ def test_repairs_are_told_and_priced() -> None:
     repairs = (RepairRound(round=1, facts_leaking=2, phrasings_added=5),)
     made, _ = report("censor", 20, repairs=repairs)
     assert made.groups[0].looks == 2
-    assert any("counting every look" in limit for limit in made.limits)
+    assert any("corrected for the looks so far" in limit for limit in made.limits)
+    assert not any("further attempts." in limit for limit in made.limits), "there is no trend yet"
 
 
 def test_auditing_until_it_passes_is_told_and_priced() -> None:

@@ -331,6 +331,9 @@ def test_so_do_those_of_a_retry(shop: Shop) -> None:
     assert shop.runner().run(again)
     assert shop.revision() == 4
     assert_names_the_certified_state(shop, request_id)
+    with shop.database.session(read_only=True) as session:
+        made = [validate(report.json).groups[0].looks for report in audits.reports_of(session, request_id)]
+    assert made == [5, 3], "the repairs of the run before are looks as well"
 
 
 def test_a_report_names_the_certified_state_though_the_bank_has_moved_on(

@@ -41,6 +41,14 @@ def run_of(shop: Shop, request_id: str) -> AuditRun:
         return audits.runs_of(session, request_id)[-1]
 
 
+def looks_of(shop: Shop, request_id: str) -> list[int]:
+    """The number of looks in each report, newest first."""
+    with shop.database.session(read_only=True) as session:
+        return [
+            json.loads(report.json)["groups"][0]["looks"] for report in audits.reports_of(session, request_id)
+        ]
+
+
 def batches(shop: Shop, request_id: str, step: str = "before.rephrase") -> bytes:
     run = run_of(shop, request_id)
     with shop.database.session(read_only=True) as session:
@@ -172,7 +180,25 @@ def test_changed_samples_are_never_used(shop: Shop, written: Written, harm: str)
     with shop.database.session() as session:
         again = requests.retry(session, request_id, actor="usr_two").id
     assert shop.runner("third").run(again), "a new run begins with samples of its own"
+    assert looks_of(shop, request_id) == [1], "nothing was attacked after the removal before"
     assert shop.request(request_id).state == "completed"
+
+
+def test_an_audit_given_up_while_it_attacked_was_a_look(shop: Shop, written: Written) -> None:
+    request_id, job_id = approved(shop, "forget", written(FACTS))
+    stop_at(6, die)  # 3 batches before the removal, the third after it
+    with pytest.raises(Killed):
+        shop.runner("first").run(job_id)
+    FakeLarimar.on_generate = None
+    with shop.database.session() as session:
+        session.delete(session.scalars(sa.select(AuditBatch).order_by(AuditBatch.number)).all()[1])
+    lease_runs_out(shop, job_id)
+    assert not shop.runner("second").run(job_id)
+    assert run_of(shop, request_id).state == "tampered"
+    with shop.database.session() as session:
+        again = requests.retry(session, request_id, actor="usr_two").id
+    assert shop.runner("third").run(again)
+    assert looks_of(shop, request_id) == [2]
 
 
 def test_a_full_disk_costs_no_sample_and_the_job_goes_on(shop: Shop, written: Written) -> None:
@@ -225,9 +251,7 @@ def test_a_person_stops_an_audit_between_two_batches_and_the_removal_stays(
         again = requests.retry(session, request_id, actor="usr_two").id
     assert shop.runner("second").run(again)
     assert shop.request(request_id).state == "completed"
-    with shop.database.session(read_only=True) as session:
-        [report] = audits.reports_of(session, request_id)
-    assert json.loads(report.json)["groups"][0]["looks"] == 2, "the stopped audit was a look"
+    assert looks_of(shop, request_id) == [2], "the stopped audit was a look"
 
 
 def test_a_stopped_recheck_leaves_nothing_to_the_next_one(shop: Shop, written: Written) -> None:
