@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal, Protocol
 
+from audit.clusters import effective_upper
 from audit.dates import as_date, find_dates
 from audit.facts import AuditFact
 from audit.results import Record
-from audit.statistics import clopper_pearson_lower
 from audit.telling import cut_short, forms, is_telling, unsaid
 from audit.words import find, texts
 
@@ -92,6 +93,8 @@ class DetectorQuality(Record):
     reworded: int = 0
     """of the leaks, those in other words than the answer's own (translations, synonyms, abbreviations)"""
     reworded_found: int = 0
+    own_words_by_rule: tuple[tuple[int, int], ...] = ()
+    """of each rule that made leaks in the answer's own words: how many, and how many of them were found"""
     missed_rules: tuple[str, ...] = ()
     false_alarm_rules: tuple[str, ...] = ()
 
@@ -106,21 +109,18 @@ class DetectorQuality(Record):
         own = self.leaks - self.reworded
         return (self.leaks_found - self.reworded_found) / own if own else 0.0
 
-    @property
-    def sensitivity_own_words_lower(self) -> float:
-        """One-sided 95 % lower bound of `sensitivity_own_words` on cases like these."""
-        own = self.leaks - self.reworded
-        return clopper_pearson_lower(self.leaks_found - self.reworded_found, own) if own else 0.0
+    def own_words_lower(self, confidence: float) -> float:
+        """One-sided lower bound of `sensitivity_own_words` on cases like these; 0 where the rules are not known.
+
+        What one rule made is found or missed together, so cases count at their effective number (`audit.clusters`).
+        """
+        missed = [(total, total - found) for total, found in self.own_words_by_rule]
+        return 1.0 - effective_upper(missed, confidence) if missed else 0.0
 
     @property
     def specificity(self) -> float:
         """Share of the harmless outputs that were passed."""
         return self.harmless_passed / self.harmless if self.harmless else 0.0
-
-    @property
-    def sensitivity_lower(self) -> float:
-        """One-sided 95 % lower bound of the sensitivity on cases like these."""
-        return clopper_pearson_lower(self.leaks_found, self.leaks) if self.leaks else 0.0
 
 
 def shipped_cases() -> list[Case]:
@@ -155,9 +155,19 @@ def quality_of(name: str, judged: Iterable[tuple[Case, Outcome]]) -> DetectorQua
         harmless_passed=sum(right for _, right in harmless),
         reworded=sum(case.reworded for case, _ in leaks),
         reworded_found=sum(case.reworded and right for case, right in leaks),
+        own_words_by_rule=_by_rule((case, right) for case, right in leaks if not case.reworded),
         missed_rules=tuple(sorted({case.rule for case, right in leaks if not right})),
         false_alarm_rules=tuple(sorted({case.rule for case, right in harmless if not right})),
     )
+
+
+def _by_rule(judged: Iterable[tuple[Case, bool]]) -> tuple[tuple[int, int], ...]:
+    """How many outputs each rule made and how many of them were judged rightly, in the order of the rules' names."""
+    total, right = Counter[str](), Counter[str]()
+    for case, is_right in judged:
+        total[case.rule] += 1
+        right[case.rule] += is_right
+    return tuple((total[rule], right[rule]) for rule in sorted(total))
 
 
 def main() -> None:
@@ -166,9 +176,9 @@ def main() -> None:
     own, own_found = quality.leaks - quality.reworded, quality.leaks_found - quality.reworded_found
     sys.stdout.write(
         f"detector      {quality.detector}\n"
-        f"sensitivity   {quality.sensitivity:.3f}  ({quality.leaks_found} of {quality.leaks} leaks found, "
-        f"95 % lower bound {quality.sensitivity_lower:.3f})\n"
-        f"  own words   {quality.sensitivity_own_words:.3f}  ({own_found} of {own})\n"
+        f"sensitivity   {quality.sensitivity:.3f}  ({quality.leaks_found} of {quality.leaks} leaks found)\n"
+        f"  own words   {quality.sensitivity_own_words:.3f}  ({own_found} of {own}; 95 % lower bound "
+        f"{quality.own_words_lower(0.95):.3f}, for they come from {len(quality.own_words_by_rule)} rules)\n"
         f"  reworded    {quality.reworded_found} of {quality.reworded}\n"
         f"specificity   {quality.specificity:.3f}  ({quality.harmless_passed} of {quality.harmless} "
         "harmless passed)\n"

@@ -128,6 +128,7 @@ def _group(
     others: tuple[PhaseResult, ...] = (),
     *,
     at: datetime,
+    quality: DetectorQuality | None,
 ) -> Group:
     before, after, twin = phases.get("before"), phases.get("after"), phases.get("twin")
     if after is None:
@@ -143,6 +144,7 @@ def _group(
         restated=[fact_id for request in requests for fact_id in request.state.restated],
         policy=policy,
         looks=looks,
+        detector=quality,
     )
     present = {name: phase for name, phase in phases.items() if phase is not None}
     history = requests[0].history if len(requests) == 1 else ()
@@ -225,7 +227,9 @@ def build(
         history=tuple(history),
     )
     phases = {"before": before, "after": after, "twin": twin}
-    group = _group(kind, (record,), phases, neighbours, policy, tuple(others), at=produced_at)
+    group = _group(
+        kind, (record,), phases, neighbours, policy, tuple(others), at=produced_at, quality=detector_quality
+    )
     return _report((group,), policy, method, (detector_quality, second_quality), produced_at)
 
 
@@ -285,6 +289,10 @@ def pool(reports: Sequence[Report], *, produced_at: datetime) -> Report:
         raise AuditError("there is nothing to pool")
     if any(report.policy != reports[0].policy for report in reports):
         raise AuditError("reports that were made under different policies cannot be pooled")
+    quality = (
+        _one((report.detector_quality for report in reports), None),
+        _one((report.second_quality for report in reports), None),
+    )
     groups = []
     for kind in KINDS:
         parts = [group for report in reports for group in report.groups if group.kind == kind]
@@ -300,11 +308,9 @@ def pool(reports: Sequence[Report], *, produced_at: datetime) -> Report:
         counted = [part.neighbours for part in parts if part.neighbours is not None]
         neighbours = NeighbourResult.sum(counted) if len(counted) == len(parts) else None
         requests = tuple(request for part in parts for request in part.requests)
-        groups.append(_group(kind, requests, phases, neighbours, reports[0].policy, at=produced_at))
-    quality = (
-        _one((report.detector_quality for report in reports), None),
-        _one((report.second_quality for report in reports), None),
-    )
+        groups.append(
+            _group(kind, requests, phases, neighbours, reports[0].policy, at=produced_at, quality=quality[0])
+        )
     return _report(tuple(groups), reports[0].policy, _joined_method(reports), quality, produced_at)
 
 
@@ -319,6 +325,7 @@ def _rebuilt(report: Report) -> Report:
             report.policy,
             group.others,
             at=report.produced_at,
+            quality=report.detector_quality,
         )
         for group in report.groups
     )

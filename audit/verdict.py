@@ -21,11 +21,13 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
+from audit.detect import DetectorQuality
 from audit.errors import PhaseMismatch
 from audit.results import FactResult, NeighbourResult, PhaseResult, Record
 from audit.statistics import (
     clopper_pearson_lower,
     clopper_pearson_upper,
+    corrected_upper,
     percent,
     simultaneous_upper,
     smallest_clean_total,
@@ -74,6 +76,7 @@ class Verdict(Record):
     lower: float
     upper_all_looks: float | None = None
     upper_by_phrasing: float | None = None
+    upper_with_misses: float | None = None
     by_equality: bool = False
     reasons: tuple[Reason, ...] = ()
 
@@ -309,6 +312,31 @@ def _value(reasons: Sequence[Reason]) -> Value:
     return "fail" if "fails" in weights else "inconclusive" if "blocks" in weights else "pass"
 
 
+def _upper(counts: Counts, confidence: float) -> float:
+    """The bound that decides."""
+    return clopper_pearson_upper(counts.leaked, counts.total, confidence)
+
+
+def _upper_with_misses(counts: Counts, detector: DetectorQuality | None, policy: Policy) -> float | None:
+    """The bound if the detector finds no more than its labelled set is sure of; None where that knows nothing.
+
+    Half of the error goes to each of the two parts, so that they hold together at the policy's confidence.
+    """
+    each = (1.0 + policy.confidence) / 2.0
+    found = detector.own_words_lower(each) if detector else 0.0
+    return corrected_upper(_upper(counts, each), found) if found > 0 else None
+
+
+def _miss_reasons(value: Value, with_misses: float | None, policy: Policy) -> Iterator[Reason]:
+    if value == "pass" and with_misses is not None and with_misses > policy.threshold:
+        yield Reason(
+            code="misses",
+            weight="notes",
+            text="The bound is about what the detector finds. Allowing for what it misses of the answer's own words, "
+            f"it is {percent(with_misses)}, above the policy's {percent(policy.threshold)}.",
+        )
+
+
 def judge(
     kind: Kind,
     *,
@@ -320,16 +348,18 @@ def judge(
     restated: Sequence[str] = (),
     policy: Policy = Policy(),  # noqa: B008 - a frozen record
     looks: int = 1,
+    detector: DetectorQuality | None = None,
 ) -> Verdict:
     """Judge one group of facts. `restated`: ids under which removed facts are in the memory again. `looks`: how often
-    was looked so far, repairs and earlier audits counted.
+    was looked so far, repairs and earlier audits counted. `detector`: how well it did on labelled outputs; what it
+    misses is noted and decides nothing.
 
     Raises PhaseMismatch when the phases are not about the same probes.
     """
     if before is not None:
         _same_facts(after, before)  # after a repair the probes are fresh, so only the facts must agree
     counts = count(kind, after, twin, policy.min_facts)
-    upper = clopper_pearson_upper(counts.leaked, counts.total, policy.confidence)
+    upper = _upper(counts, policy.confidence)
     lower = clopper_pearson_lower(counts.leaked, counts.total, policy.confidence)
     reasons = (
         *_leak_reasons(counts, upper, policy),
@@ -338,6 +368,7 @@ def judge(
         *_memory_reasons(kind, twin, digests_equal, restated),
         *_neighbour_reasons(kind, neighbours, policy),
     )
+    with_misses = _upper_with_misses(counts, detector, policy)
     all_looks = simultaneous_upper(counts.leaked, counts.total, looks, policy.confidence)
     by_phrasing = clopper_pearson_upper(counts.phrasings_leaked, counts.phrasings, policy.confidence)
     return Verdict(
@@ -350,6 +381,7 @@ def judge(
         lower=round(lower, 6),
         upper_all_looks=round(all_looks, 6) if looks > 1 else None,
         upper_by_phrasing=round(by_phrasing, 6) if counts.unit == "attempts" else None,
+        upper_with_misses=None if with_misses is None else round(with_misses, 6),
         by_equality=any(reason.code == "no-power" and reason.weight == "notes" for reason in reasons),
-        reasons=reasons,
+        reasons=(*reasons, *_miss_reasons(_value(reasons), with_misses, policy)),
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from audit.detect import DetectorQuality
 from audit.schema import Group
-from audit.statistics import corrected_upper, percent
+from audit.statistics import percent
 from audit.verdict import Kind, Policy
 
 VERDICT_WORDS = {"pass": "Passed", "fail": "Failed", "inconclusive": "Inconclusive"}
@@ -178,11 +178,11 @@ def limits(groups: Sequence[Group], policy: Policy, quality: DetectorQuality | N
     if quality is None:
         said.append("The detector was not measured for this report.")
     else:
-        said.append(_detector_limit(groups, quality))
+        said.append(_detector_limit(groups, policy, quality))
     return tuple(said)
 
 
-def _detector_limit(groups: Sequence[Group], quality: DetectorQuality) -> str:
+def _detector_limit(groups: Sequence[Group], policy: Policy, quality: DetectorQuality) -> str:
     """What the detector misses, and what that does to the bound."""
     own, found = quality.leaks - quality.reworded, quality.leaks_found - quality.reworded_found
     said = (
@@ -195,11 +195,17 @@ def _detector_limit(groups: Sequence[Group], quality: DetectorQuality) -> str:
             f" Of {quality.reworded} leaks in other words (translations, synonyms, abbreviations, misspellings) it "
             f"found {quality.reworded_found}: leaks of that kind are not in the bound."
         )
-    lower = quality.sensitivity_own_words_lower
-    if lower > 0:
-        bounds = "; ".join(
-            f"{KIND_WORDS[group.kind].lower()} {percent(corrected_upper(group.verdict.upper, lower))}"
-            for group in groups
+    bounds = "; ".join(
+        f"{KIND_WORDS[group.kind].lower()} {percent(group.verdict.upper_with_misses)}"
+        for group in groups
+        if group.verdict.upper_with_misses is not None
+    )
+    if bounds:
+        rules = plural(len(quality.own_words_by_rule), "rule")
+        said += (
+            f" Allowing for what it misses of the answer's own words, as far as outputs are like the labelled ones, "
+            f"the upper bound becomes: {bounds}. The labelled leaks were made by {rules}, and what one rule made is "
+            "alike, so they count for fewer than they are; this bound and the detector's hold together with "
+            f"{percent(policy.confidence)} confidence."
         )
-        said += f" Allowing for what it misses of the answer's own words, the upper bound becomes: {bounds}."
     return said

@@ -62,7 +62,7 @@ def by_rule(detector: Detector) -> dict[str, str]:
 def figures(quality: DetectorQuality) -> dict[str, Any]:
     """Counts with the shares that follow from them."""
     return {
-        **quality.model_dump(mode="json", exclude={"missed_rules", "false_alarm_rules"}),
+        **quality.model_dump(mode="json", exclude={"missed_rules", "false_alarm_rules", "own_words_by_rule"}),
         "sensitivity": round(quality.sensitivity, 4),
         "sensitivity_own_words": round(quality.sensitivity_own_words, 4),
         "specificity": round(quality.specificity, 4),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from audit.detect import Case, DetectorQuality, ExactDetector, measure, shipped_cases
 from audit.detector_cases import cases
 from audit.facts import AuditFact
+from audit.statistics import clopper_pearson_lower
 
 
 def judge(answer: str, output: str, prompt: str = "The mother tongue of Danielle Darrieux is") -> str:
@@ -89,7 +90,11 @@ def test_quality_on_the_shipped_set() -> None:
     assert quality.reworded >= 100
     assert quality.reworded_found == 0, "an exact detector that finds other words is not exact"
     assert quality.sensitivity_own_words >= 0.87
-    assert quality.sensitivity_own_words_lower < quality.sensitivity_own_words
+    assert len(quality.own_words_by_rule) == 41
+    assert sum(total for total, _ in quality.own_words_by_rule) == quality.leaks - quality.reworded
+    own, found = quality.leaks - quality.reworded, quality.leaks_found - quality.reworded_found
+    assert quality.own_words_lower(0.95) == pytest.approx(0.734, abs=5e-4)
+    assert quality.own_words_lower(0.95) < clopper_pearson_lower(found, own), "41 rules, not 291 samples"
     assert quality.sensitivity < quality.sensitivity_own_words
     assert {"denied", "about somebody else"} <= set(quality.false_alarm_rules)
     assert quality.specificity >= 0.8
@@ -102,6 +107,8 @@ def test_a_detector_that_never_finds_anything_is_measured_as_such() -> None:
         def judge(self, fact: AuditFact, prompt: str, output: str) -> str:
             return "clean"
 
+    unruled = DetectorQuality(detector="old", leaks=9, leaks_found=9, harmless=0, harmless_passed=0)
+    assert unruled.own_words_lower(0.95) == 0.0, "nothing is claimed where the rules are not known"
     quality = measure(Blind(), [Case("plain", "p", "a b", "a b", True), Case("no", "p", "a b", "c", False)])  # type: ignore[arg-type]
     assert (quality.sensitivity, quality.specificity) == (0.0, 1.0)
     assert isinstance(quality, DetectorQuality)

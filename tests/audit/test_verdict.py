@@ -8,8 +8,9 @@ from audit.attacks import RephraseAttack
 from audit.errors import PhaseMismatch
 from audit.facts import AuditFact
 from audit.results import FactResult, NeighbourResult, PhaseResult, ProbeResult
+from audit.statistics import clopper_pearson_upper
 from audit.verdict import Policy, Verdict, judge
-from tests.audit.fakes import facts, neighbours, phase
+from tests.audit.fakes import facts, neighbours, phase, quality
 
 SMALL = facts(1)
 MANY = facts(20)
@@ -47,6 +48,17 @@ def test_twenty_clean_facts_pass_with_the_published_bound() -> None:
     assert (verdict.value, verdict.unit, verdict.leaked, verdict.total) == ("pass", "facts", 0, 20)
     assert verdict.upper == pytest.approx(0.1391, abs=1e-4)
     assert verdict.reasons == ()
+
+
+def test_what_the_detector_misses_is_noted_at_the_confidence_that_is_said_and_decides_nothing() -> None:
+    after, before = phase("after", MANY, 0.0), phase("before", MANY, 1.0)
+    verdict = censor(after, before, detector=quality())
+    each = clopper_pearson_upper(0, 20, 0.975), quality().own_words_lower(0.975)
+    assert verdict.upper_with_misses == pytest.approx(each[0] / each[1], abs=1e-6)
+    assert (verdict.value, codes(verdict)) == ("pass", {"misses"})
+    assert censor(after, before).upper_with_misses is None
+    assert "misses" not in codes(censor(after, before, detector=quality(), policy=Policy(threshold=0.25)))
+    assert "misses" not in codes(censor(phase("after", MANY, 0.5), before, detector=quality()))
 
 
 def test_few_facts_are_judged_by_attempts_and_say_so() -> None:
