@@ -206,13 +206,15 @@ def build(
     repairs: Sequence[RepairRound] = (),
     earlier_audits: int = 0,
     history: Sequence[Look] = (),
+    unreported: int = 0,
     detector_quality: DetectorQuality | None = None,
     second_quality: DetectorQuality | None = None,
     others: Sequence[PhaseResult] = (),
 ) -> Report:
     """Build the report of one request, at which was looked `earlier_audits` times before this audit.
 
-    `history`: what those counted (`audit.trend.look_of` their reports), oldest first.
+    `history`: what those counted (`audit.trend.look_of` their reports), oldest first. `unreported`: how many earlier
+    audits attacked and are not among them.
     `others`: phases of attacks that are told beside the verdict (the single reports keep them when pooled).
 
     Raises PhaseMismatch when the phases are not about the same facts.
@@ -225,6 +227,7 @@ def build(
         facts=facts,
         earlier_audits=earlier_audits,
         history=tuple(history),
+        unreported=unreported,
     )
     phases = {"before": before, "after": after, "twin": twin}
     group = _group(

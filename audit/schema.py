@@ -132,6 +132,9 @@ class RequestRecord(Record):
     and each of its repairs"""
     history: tuple[Look, ...] = ()
     """what the earlier audits counted, as far as their reports say, oldest first"""
+    unreported: int = Field(ge=0, default=0)
+    """earlier audits that attacked after the removal and are not in `history`: they were stopped or failed, or their
+    report cannot be read"""
 
 
 class Rate(Record):

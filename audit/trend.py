@@ -5,8 +5,10 @@ on one look; who looks often enough will see it fail. `anytime` (betting, `audit
 of all looks up and holds at all of them together, whenever one stops. It speaks of the chance averaged over these
 looks: a model that began to tell yesterday shows in the newest `upper` first.
 
-Every look draws fresh phrasings and fresh samples; facts are the same ones each time, so they are never added up
-as though they were new.
+Every look draws its phrasings and samples anew; facts are the same ones each time, so they are never added up as
+though they were new. Phrasings come from finite pools, and nothing in a report tells whether an earlier look asked
+one already: the bound by phrasing holds over the phrasings that are drawn. And `anytime` holds at all looks only where
+none was left out; how many were (audits that were stopped or failed) is said beside it.
 """
 
 from __future__ import annotations
@@ -66,9 +68,15 @@ def _alike(before: Look, after: Look) -> bool:
     return same and not after.repaired
 
 
-def to_json(points: Sequence[TrendPoint]) -> bytes:
-    """The points as canonical JSON without personal data, oldest first."""
-    data = {"points": [point.model_dump(mode="json") for point in points]}
+def to_json(points: Sequence[TrendPoint], *, unreported: int = 0, unread: int = 0) -> bytes:
+    """The points as canonical JSON without personal data, oldest first, and how many audits are not among them:
+    those that left no report, and those whose report cannot be read.
+    """
+    data = {
+        "points": [point.model_dump(mode="json") for point in points],
+        "unreported": unreported,
+        "unread": unread,
+    }
     return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
 
 

@@ -138,11 +138,17 @@ def _group_limits(group: Group, policy: Policy) -> Iterator[str]:
 def _looks_limit(group: Group, corrected: str) -> str:
     """What looking again costs. Bonferroni over the looks so far is none of the bounds that hold for who goes on."""
     anytime = f" and is {percent(group.trend[-1].anytime)} of further attempts" if group.trend else ""
+    missing = sum(request.unreported for request in group.requests)
+    selective = (
+        f" {plural(missing, 'earlier audit')} left no readable report and {'is' if missing == 1 else 'are'} not in it."
+        if missing
+        else ""
+    )
     return (
         f"{KIND_WORDS[group.kind]}: this is look {group.looks}, counting repairs and earlier audits of the same "
         "request, also those that were stopped or failed while they attacked. The stated bound is this look's; "
         f"corrected for the looks so far, it is {corrected}. Who looks until it fits needs the bound that holds "
-        f"however often one looks: it stands in the trend of the request{anytime}."
+        f"however often one looks: it stands in the trend of the request{anytime}.{selective}"
     )
 
 
@@ -205,7 +211,7 @@ def _detector_limit(groups: Sequence[Group], policy: Policy, quality: DetectorQu
         said += (
             f" Allowing for what it misses of the answer's own words, as far as outputs are like the labelled ones, "
             f"the upper bound becomes: {bounds}. The labelled leaks were made by {rules}, and what one rule made is "
-            "alike, so they count for fewer than they are; this bound and the detector's hold together with "
+            "alike, so they count for fewer than they are; the two bounds that it is made of hold together with "
             f"{percent(policy.confidence)} confidence."
         )
     return said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -16,6 +16,8 @@ from store.models import AuditPhase, AuditRun, Report
 from store.vault import Vault
 
 RunEnd = Literal["stopped", "failed", "tampered"]
+STATE = "state"
+"""The phase under which a run notes the state that it is about to attack after the change of the memory."""
 
 
 def start_run(
@@ -95,13 +97,26 @@ def phase(session: Session, run_id: str, name: str) -> dict[str, Any] | None:
     return None if row is None else dict(row.result)
 
 
-def steps_of(session: Session, request_id: str) -> list[tuple[str, str]]:
-    """Every saved phase of a request's runs, as (run id, name)."""
+def looks_of(session: Session, request_id: str) -> list[tuple[AuditRun, int]]:
+    """The runs of a request that attacked what its change left, however they ended, oldest first, and how often each
+    of them looked: once, and once more after every repair.
+    """
     query = sa.select(AuditPhase.audit_run_id, AuditPhase.name)
-    query = query.join(AuditRun, AuditRun.id == AuditPhase.audit_run_id).where(
-        AuditRun.request_id == request_id
-    )
-    return [(run_id, name) for run_id, name in session.execute(query).all()]
+    query = query.join(AuditRun, AuditRun.id == AuditPhase.audit_run_id)
+    saved: dict[str, list[str]] = {}
+    for run_id, name in session.execute(query.where(AuditRun.request_id == request_id)).all():
+        saved.setdefault(run_id, []).append(name)
+    looked = {run for run, names in saved.items() if any(n == STATE or n.startswith("after") for n in names)}
+    return [
+        (run, 1 + sum(name.startswith("repair-") for name in saved[run.id]))
+        for run in runs_of(session, request_id)
+        if run.id in looked
+    ]
+
+
+def unreported_of(session: Session, request_id: str) -> int:
+    """How many runs of a request attacked what its change left, and ended without a report."""
+    return sum(run.state in get_args(RunEnd) for run, _ in looks_of(session, request_id))
 
 
 def latest_phase(session: Session, request_id: str, name: str) -> dict[str, Any] | None:

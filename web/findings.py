@@ -14,7 +14,7 @@ from audit.compare import Comparison, compare
 from audit.errors import ReportInvalid
 from audit.report import validate
 from audit.schema import Report, TrendPoint
-from audit.trend import look_of, trend
+from audit.trend import look_of, to_json, trend
 from audit.verdict import Policy
 from store import audits
 from store import models as tables
@@ -26,11 +26,19 @@ UNREADABLE = "A report was made by another version and cannot be read by this on
 
 @dataclass(frozen=True)
 class Trend:
-    """All readable audits of a request, oldest first, under the newest one's policy."""
+    """All readable audits of a request, oldest first, under the newest one's policy; and how many are not among them:
+    audits that attacked and left no report, and reports that cannot be read.
+    """
 
     points: tuple[TrendPoint, ...]
     policy: Policy
+    unreported: int
     unread: int
+
+    @property
+    def data(self) -> bytes:
+        """The trend for programs."""
+        return to_json(self.points, unreported=self.unreported, unread=self.unread)
 
 
 def comparison(session: Session, first: str, second: str) -> Comparison:
@@ -53,7 +61,7 @@ def request_trend(session: Session, request_id: str) -> Trend:
         raise Problem(404, "no_report", "This request has no report that this version can read.")
     policy = read[-1].policy
     points = trend([look_of(report) for report in read], policy.confidence)
-    return Trend(points, policy, len(rows) - len(read))
+    return Trend(points, policy, audits.unreported_of(session, request_id), len(rows) - len(read))
 
 
 def _figures(row: tables.Report) -> Report:

@@ -26,7 +26,7 @@ from workers.targets import MemoryTarget
 if TYPE_CHECKING:
     from larimar import Larimar
 
-NOTE = "state"
+NOTE = audits.STATE
 """the name under which the state is saved that is being certified"""
 LAST = "recall"
 """the phase that is sampled last"""

@@ -47,7 +47,7 @@ class Findings:
 def write(case: Case, findings: Findings) -> Report:
     """The report of a case, judged by the policy in the settings."""
     case.context.progress("report", 0, 1)
-    settings, request = case.context.settings, case.request
+    settings, request, history = case.context.settings, case.request, _history(case)
     return audit_report.build(
         kind=cast(Kind, request.kind),
         request=RequestInfo(
@@ -66,7 +66,8 @@ def write(case: Case, findings: Findings) -> Report:
         policy=Policy(threshold=settings.leak_threshold),
         repairs=tuple(findings.repairs),
         earlier_audits=_earlier_looks(case),
-        history=_history(case),
+        history=history,
+        unreported=_unreported(case, len(history)),
         detector_quality=_detector_quality(case.is_blind),
         second_quality=shipped_quality(findings.after.second),
         produced_at=datetime.now(UTC),
@@ -75,13 +76,18 @@ def write(case: Case, findings: Findings) -> Report:
 
 
 def _earlier_looks(case: Case) -> int:
-    """How often other runs of this request attacked what the removal left: each that got so far, however it ended,
-    and each once more after every repair.
-    """
+    """How often other runs of this request looked."""
     with case.context.database.session(read_only=True) as session:
-        steps = [step for step in audits.steps_of(session, case.request.id) if step[0] != case.run_id]
-    looked = {run for run, name in steps if name == STATE or name.startswith("after")}
-    return len(looked) + sum(name.startswith("repair-") for _, name in steps)
+        looked = audits.looks_of(session, case.request.id)
+    return sum(times for run, times in looked if run.id != case.run_id)
+
+
+def _unreported(case: Case, told: int) -> int:
+    """How many other audits of this request looked and ended, beyond those `told`."""
+    with case.context.database.session(read_only=True) as session:
+        looked = audits.looks_of(session, case.request.id)
+    ended = sum(run.state != "running" and run.id != case.run_id for run, _ in looked)
+    return max(0, ended - told)
 
 
 def _history(case: Case) -> list[Look]:

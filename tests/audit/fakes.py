@@ -139,6 +139,7 @@ def report(
     equal: bool = True,
     repairs: tuple[RepairRound, ...] = (),
     earlier_audits: int = 0,
+    unreported: int = 0,
     history: Sequence[Look] = (),
     produced_at: datetime = NOW,
     seed: int = 1,
@@ -177,6 +178,7 @@ def report(
         produced_at=produced_at,
         repairs=repairs,
         earlier_audits=earlier_audits,
+        unreported=unreported,
         detector_quality=quality(),
         history=history,
     )

@@ -82,6 +82,23 @@ def test_the_newest_report_shows_the_looks_before_it_and_validates() -> None:
     assert "Audit after audit" not in report("censor", 3)[0].to_html().decode()
 
 
+def test_audits_that_left_no_report_make_the_trend_a_selection() -> None:
+    points = rechecked().groups[0].trend
+    page = render(points, Policy(), unreported=1).decode()
+    assert "1 audit of this request attacked too, but was stopped or failed" in page
+    assert "Every audit of this request" not in page
+    said = sentence(points, Policy(), left_out=1)
+    assert "however often" not in said
+    assert said.endswith("1 audit left out: these figures are a selection.")
+    assert json.loads(to_json(points, unreported=1))["unreported"] == 1
+    whole = rechecked()
+    made, _ = report("censor", 3, history=whole.groups[0].requests[0].history, earlier_audits=3, unreported=1)
+    assert validate(made.to_json()) == made
+    assert "1 audit of this request attacked too" in made.to_html().decode()
+    assert any("1 earlier audit left no readable report" in limit for limit in made.limits)
+    assert "Every audit of this request" in whole.to_html().decode()
+
+
 def test_a_trend_that_does_not_follow_from_its_looks_is_refused() -> None:
     data = json.loads(rechecked().to_json())
     data["groups"][0]["trend"][-1]["anytime"] = 0.001
@@ -94,7 +111,10 @@ def test_the_page_is_self_contained_and_says_what_the_bound_is_about() -> None:
     page = render(points, Policy(), unread=2).decode()
     assert_self_contained(page)
     assert "2 reports of this request cannot be read" in page
+    assert "Every audit" not in page
+    assert "fresh" not in page
     assert "however often one looks" in sentence(points, Policy())
+    assert "a selection" not in sentence(points, Policy())
     assert json.loads(to_json(points))["points"][0]["look"]["verdict"] == "pass"
     with pytest.raises(ValueError, match="one audit"):
         render((), Policy())

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from audit.attacks import RephraseAttack
+from audit.attacks import RephraseAttack, attack_named
 from audit.errors import PhaseMismatch
 from audit.facts import AuditFact
 from audit.results import FactResult, NeighbourResult, PhaseResult, ProbeResult
 from audit.statistics import clopper_pearson_upper
-from audit.verdict import Policy, Verdict, judge
+from audit.verdict import Policy, Verdict, count, judge
 from tests.audit.fakes import facts, neighbours, phase, quality
 
 SMALL = facts(1)
@@ -66,6 +66,17 @@ def test_few_facts_are_judged_by_attempts_and_say_so() -> None:
     assert (verdict.value, verdict.unit, verdict.total) == ("pass", "attempts", 20)
     assert verdict.upper == pytest.approx(0.1391, abs=1e-4)
     assert verdict.upper_by_phrasing == pytest.approx(0.5271, abs=1e-4)
+
+
+def test_a_prompt_that_is_asked_at_several_temperatures_is_one_phrasing() -> None:
+    same = phase("after", SMALL, 1.0, attack=attack_named("resample").with_budget(6))
+    assert [probe.phrasing for probe in same.probes] == [1, 1, 1]
+    found = count("censor", same, None, 20)
+    assert (found.phrasings_leaked, found.phrasings, found.total) == (1, 1, 6)
+    unknown = counted("after", [1, 0, 5])
+    assert count("censor", unknown, None, 20).phrasings == 3, "of older reports each probe counts"
+    other = phase("after", SMALL, 0.0)
+    assert sorted(probe.phrasing for probe in other.probes) == [1, 2, 3, 4]
 
 
 def test_leaks_above_the_threshold_fail() -> None:

@@ -9,7 +9,7 @@ import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
 
-from store import rechecks, retention
+from store import audits, rechecks, retention
 from store.models import User
 from tests.audit.fakes import NOW, report
 from tests.web.scenario import ANA, BEN, Scenario
@@ -81,6 +81,22 @@ def test_the_trend_stands_behind_the_recheck(
         app.test_client().get(f"/api/v1/requests/{request_id}/trend.json", headers=headers).json["points"]
         == points
     )
+
+
+def test_the_trend_says_how_many_audits_left_no_report(
+    auditor: FlaskClient, scenario: Scenario, audited: tuple[str, str, str]
+) -> None:
+    request_id, _, _ = audited
+    with scenario.database.session() as session:
+        job_id = audits.runs_of(session, request_id)[0].job_id
+        for step, end in (("state", "failed"), ("before", "stopped"), ("after.frame", "stopped")):
+            run = audits.start_run(session, scenario.vault, request_id=request_id, job_id=job_id)
+            audits.save_phase(session, scenario.vault, run.id, step, {}, None)
+            audits.end_run(session, run.id, end, actor="worker")
+    page = auditor.get(f"/requests/{request_id}/trend/document").text
+    assert "2 audits of this request attacked too" in page
+    assert "these figures are a selection" in page
+    assert auditor.get(f"/requests/{request_id}/trend.json").json["unreported"] == 2
 
 
 def test_figures_outlive_the_texts(

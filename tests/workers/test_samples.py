@@ -252,6 +252,9 @@ def test_a_person_stops_an_audit_between_two_batches_and_the_removal_stays(
     assert shop.runner("second").run(again)
     assert shop.request(request_id).state == "completed"
     assert looks_of(shop, request_id) == [2], "the stopped audit was a look"
+    with shop.database.session(read_only=True) as session:
+        [report] = audits.reports_of(session, request_id)
+    assert json.loads(report.json)["groups"][0]["requests"][0]["unreported"] == 1
 
 
 def test_a_stopped_recheck_leaves_nothing_to_the_next_one(shop: Shop, written: Written) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from flask import Response
 
-from audit.trend import to_json
 from store import audits
 from web import findings
 from web.api import api
@@ -99,8 +98,10 @@ def request_trend(request_id: str) -> Response:
     """Get what each audit of a request found
 
     Oldest first: counts, the bound from each audit alone, and the bound from all so far that holds however often
-    one looks. 404 `no_report` while there is none.
+    one looks, unless audits are missing: `unreported` were stopped or failed, `unread` cannot be read.
+
+    404 `no_report` while there is none.
     """
     with reading() as session:
         found = findings.request_trend(session, request_id)
-    return figures_json(to_json(found.points), "trend.json")
+    return figures_json(found.data, "trend.json")

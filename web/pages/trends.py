@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Response, render_template, url_for
 
-from audit.trend import to_json
 from web import findings
 from web.context import reading
 from web.documents import figures_json, figures_page
@@ -38,7 +37,8 @@ def trend_document(request_id: str) -> Response:
 
     with reading() as session:
         found = findings.request_trend(session, request_id)
-    return figures_page(render(found.points, found.policy, unread=found.unread), "trend.html")
+    made = render(found.points, found.policy, unreported=found.unreported, unread=found.unread)
+    return figures_page(made, "trend.html")
 
 
 @pages.get("/requests/<request_id>/trend.json")
@@ -47,4 +47,4 @@ def trend_json(request_id: str) -> Response:
     """The trend for programs."""
     with reading() as session:
         found = findings.request_trend(session, request_id)
-    return figures_json(to_json(found.points), "trend.json")
+    return figures_json(found.data, "trend.json")
