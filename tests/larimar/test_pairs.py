@@ -165,6 +165,8 @@ def test_personal_relations_come_with_the_shipped_wordings_and_some_are_held_bac
     assert before < held_out(relations)
     assert len(held_out(relations) - before) == 10
     assert "personal-phone" in relations.keys() - held_out(relations)
+    assert same_question("personal-employer", "P108")
+    assert not same_question("P108", "P937")  # what asks like a personal one asks not like each other
     assert len(relations["personal-phone"].groups[0]) > 20
 
 
