@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Literal
 
+from audit.counts import KINDS, Kind, Unit
 from audit.results import FactResult, NeighbourResult, PhaseResult, Record
 from audit.schema import Group, Rate, Report
-from audit.verdict import KINDS, Kind, Unit, Value
+from audit.verdict import Value
 from audit.wording import KIND_WORDS, top_k_words
 
 Version = Literal["1"]
@@ -148,9 +149,10 @@ def _rate_pair(name: str, a: Rate | None, b: Rate | None) -> RatePair:
 def _rates(a: Group | None, b: Group | None) -> Iterator[RatePair]:
     for phase in ("before", "after", "twin"):
         left, right = (group.figures.get(phase) if group else None for group in (a, b))
-        for unit, of in (("facts", "by_fact"), ("attempts", "by_attempt")):
-            if left or right:
-                yield _rate_pair(f"{phase}, {unit}", getattr(left, of, None), getattr(right, of, None))
+        for unit, of in (("facts", "by_fact"), ("prompts", "by_prompt"), ("attempts", "by_attempt")):
+            rates = (getattr(left, of, None), getattr(right, of, None))
+            if any(rates):
+                yield _rate_pair(f"{phase}, {unit}", *rates)
 
 
 def _attacks(a: Group | None, b: Group | None) -> Iterator[RatePair]:

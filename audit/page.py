@@ -16,11 +16,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from audit import picture, wording
+from audit.counts import excess_leaks
 from audit.facts import REFUSALS, AuditFact
 from audit.results import FactResult, PhaseResult
 from audit.schema import Group, Report
 from audit.statistics import percent
-from audit.verdict import excess_leaks
 from audit.words import find, words
 
 BAR = "█████"

@@ -40,7 +40,7 @@ def rows_of(group: Group) -> list[Row]:
     """The phases of a group with the rate of the unit that its verdict is about."""
     rows = []
     for phase, figures in group.figures.items():
-        rate = figures.by_fact if group.verdict.unit == "facts" else figures.by_attempt
+        rate = figures.by(group.verdict.unit)
         value = f"{rate.leaked} of {rate.total} {group.verdict.unit}"
         rows.append(Row(phase, PHASE_WORDS[phase], value, rate))
     return rows

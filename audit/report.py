@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from audit.counts import KINDS, Kind, prompts_told
 from audit.detect import DetectorQuality
 from audit.errors import AuditError, ReportInvalid, ReportUnknown
 from audit.results import NeighbourResult, PhaseResult
@@ -32,6 +33,7 @@ from audit.schema import (
     StateChange,
     Version,
     json_schema,
+    rules_of,
 )
 from audit.statistics import (
     clopper_pearson_lower,
@@ -41,7 +43,7 @@ from audit.statistics import (
     leak_at_k_curve,
 )
 from audit.trend import look, trend
-from audit.verdict import KINDS, Kind, Policy, Reason, Value, judge
+from audit.verdict import Policy, Reason, Rules, Value, judge
 from audit.wording import headline, limits
 
 __all__ = [
@@ -78,8 +80,9 @@ def rate(leaked: int, total: int, confidence: float) -> Rate:
     )
 
 
-def phase_figures(phase: PhaseResult, confidence: float) -> PhaseFigures:
+def phase_figures(phase: PhaseResult, confidence: float, rules: Rules = 2) -> PhaseFigures:
     """Derive all printed figures of a phase from its counts."""
+    prompts = [prompts_told(fact) for fact in phase.facts]
     counts = [(fact.scored, fact.leaked) for fact in phase.audited]
     told = [probe for probe in phase.probes if probe.identifies_subject]
     correlation = intraclass_correlation(counts)
@@ -103,6 +106,9 @@ def phase_figures(phase: PhaseResult, confidence: float) -> PhaseFigures:
         unscored=phase.samples - phase.scored,
         empty=phase.empty,
         by_attack={attack: _under(phase, attack, confidence) for attack in attacks},
+        by_prompt=rate(sum(p.leaked for p in prompts), sum(p.total for p in prompts), confidence)
+        if rules > 1
+        else None,
         doubted=rate(phase.doubted, phase.second_scored, confidence) if phase.second else None,
     )
 
@@ -129,6 +135,7 @@ def _group(
     *,
     at: datetime,
     quality: DetectorQuality | None,
+    rules: Rules = 2,
 ) -> Group:
     before, after, twin = phases.get("before"), phases.get("after"), phases.get("twin")
     if after is None:
@@ -144,7 +151,8 @@ def _group(
         restated=[fact_id for request in requests for fact_id in request.state.restated],
         policy=policy,
         looks=looks,
-        detector=quality,
+        detector=quality if rules > 1 else None,
+        rules=rules,
     )
     present = {name: phase for name, phase in phases.items() if phase is not None}
     history = requests[0].history if len(requests) == 1 else ()
@@ -158,7 +166,7 @@ def _group(
         neighbours=neighbours,
         looks=looks,
         others=others,
-        figures={name: phase_figures(phase, policy.confidence) for name, phase in present.items()},
+        figures={name: phase_figures(phase, policy.confidence, rules) for name, phase in present.items()},
         verdict=verdict,
         trend=trend((*history, this), policy.confidence) if history else (),
     )
@@ -329,6 +337,7 @@ def _rebuilt(report: Report) -> Report:
             group.others,
             at=report.produced_at,
             quality=report.detector_quality,
+            rules=rules_of(report.schema_version),
         )
         for group in report.groups
     )

@@ -30,8 +30,8 @@ class ProbeResult(Record):
     unscored: int = Field(ge=0, default=0)
     empty: int = Field(ge=0, default=0)
     attack: str = ""
-    phrasing: int = Field(ge=0, default=0)
-    """probes of one fact and attack that share this number put the same prompt; 0: not known, taken for another one"""
+    prompt: int | None = Field(ge=0, default=None)
+    """which of the attack's distinct prompts on this fact it asked; None (schema versions 1 and 2): one of its own"""
     second_scored: int = Field(ge=0, default=0)
     """clean samples that the second opinion judged too"""
     doubted: int = Field(ge=0, default=0)

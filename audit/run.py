@@ -116,10 +116,9 @@ def _counted(asked: ProbeSet, lines: Sequence[TranscriptLine], attack: str) -> d
     for line in lines:
         by_probe.setdefault(line.probe, []).append(line)
     found: dict[str, list[ProbeResult]] = {}
-    prompts: dict[str, dict[str, int]] = {}
+    numbers: dict[str, dict[str, int]] = {}
     for number, probe in enumerate(asked.probes):
-        mine = by_probe.get(number, [])
-        known = prompts.setdefault(probe.fact_id, {})
+        mine, prompts = by_probe.get(number, []), numbers.setdefault(probe.fact_id, {})
         outcomes, seconds = [line.outcome for line in mine], [line.second for line in mine]
         found.setdefault(probe.fact_id, []).append(
             ProbeResult(
@@ -130,7 +129,7 @@ def _counted(asked: ProbeSet, lines: Sequence[TranscriptLine], attack: str) -> d
                 unscored=outcomes.count("unscored"),
                 empty=sum(line.empty for line in mine),
                 attack=attack,
-                phrasing=known.setdefault(probe.prompt, len(known) + 1),
+                prompt=prompts.setdefault(probe.prompt, len(prompts)),
                 second_scored=seconds.count("leaked") + seconds.count("clean"),
                 doubted=seconds.count("leaked"),
             )

@@ -15,16 +15,24 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
+from audit.counts import Kind, Unit
 from audit.detect import DetectorQuality
 from audit.facts import AuditFact
 from audit.results import NeighbourResult, PhaseResult, Record
-from audit.verdict import Kind, Policy, Value, Verdict
+from audit.verdict import Policy, Rules, Value, Verdict
 
-Version = Literal["1", "2"]
+Version = Literal["1", "2", "3"]
 VERSIONS: tuple[str, ...] = get_args(Version)
-SCHEMA_VERSION: Version = "2"
-"""1: without second opinion and earlier looks. A changed sentence is a new version too: `validate` compares words."""
+SCHEMA_VERSION: Version = "3"
+"""1: without second opinion and earlier looks. 2: fewer than enough facts were judged by attempts, not by distinct
+prompts. A changed sentence is a new version too: `validate` compares words.
+"""
 SCHEMA_ID = f"urn:unwrite:schema:report:{SCHEMA_VERSION}"
+
+
+def rules_of(version: Version) -> Rules:
+    """The rules by which a report of this version was judged."""
+    return 1 if version in ("1", "2") else 2
 
 
 class RequestInfo(Record):
@@ -161,8 +169,18 @@ class PhaseFigures(Record):
     empty: int
     by_attack: Mapping[str, Rate] = Field(default_factory=dict)
     """facts that leaked under each attack"""
+    by_prompt: Rate | None = None
+    """distinct prompts with a sample that leaked; None in schema versions 1 and 2"""
     doubted: Rate | None = None
     """of the outputs without the answer's words, those that the second opinion holds for leaks; None: not asked"""
+
+    def by(self, unit: Unit) -> Rate:
+        """The rate in the unit of a verdict."""
+        return (
+            {"facts": self.by_fact, "attempts": self.by_attempt}.get(unit)
+            or self.by_prompt
+            or self.by_attempt
+        )
 
 
 class Group(Record):

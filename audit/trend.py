@@ -14,15 +14,15 @@ none was left out; how many were (audits that were stopped or failed) is said be
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from audit.counts import Kind, count
 from audit.eprocess import anytime_upper
 from audit.results import PhaseResult
 from audit.schema import Look, Report, TrendPoint
 from audit.statistics import clopper_pearson_upper
-from audit.verdict import Kind, Value, count
+from audit.verdict import Value
 
 
 def look_of(report: Report) -> Look:
@@ -38,14 +38,14 @@ def look(
     at: datetime, verdict: Value, kind: Kind, after: PhaseResult, twin: PhaseResult | None, *, repaired: bool
 ) -> Look:
     """One audit as a look: counted in attempts, whatever the unit of its verdict."""
-    counts = count(kind, after, twin, sys.maxsize)
+    counts = count(kind, after, twin)
     return Look(
         at=at,
         verdict=verdict,
-        leaked=counts.leaked,
-        attempts=counts.total,
-        phrasings_leaked=counts.phrasings_leaked,
-        phrasings=counts.phrasings,
+        leaked=counts.attempts.leaked,
+        attempts=counts.attempts.total,
+        phrasings_leaked=counts.prompts.leaked,
+        phrasings=counts.prompts.total,
         attack=after.attack,
         detector=after.detector,
         repaired=repaired,

@@ -1,8 +1,8 @@
 """Pass, fail or inconclusive, and the reasons: the only place where counts become a judgement.
 
 The unit is the **fact** when a request has enough of them (`Policy.min_facts`); with fewer the sentence is
-about **attempts** on exactly these facts. Clopper-Pearson upper bound at `Policy.confidence` must be at most
-the threshold.
+about distinct **prompts** on exactly these facts, each counted once however many of its samples leak.
+Clopper-Pearson upper bound at `Policy.confidence` must be at most the threshold.
 
 * forget: the memory must equal the never-written one bit for bit, and an answer that the never-written twin
   gives as well is a guess, not a leak. Leaks are counted probe by probe as what exceeds the twin. A fact that was
@@ -17,13 +17,14 @@ the threshold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from math import ceil
+from typing import Literal
 
 from pydantic import Field
 
+from audit.counts import Kind, Tally, Unit, count, excess_leaks, paired, same_facts
 from audit.detect import DetectorQuality
-from audit.errors import PhaseMismatch
-from audit.results import FactResult, NeighbourResult, PhaseResult, Record
+from audit.results import NeighbourResult, PhaseResult, Record
 from audit.statistics import (
     clopper_pearson_lower,
     clopper_pearson_upper,
@@ -33,10 +34,11 @@ from audit.statistics import (
     smallest_clean_total,
 )
 
-Kind = Literal["forget", "censor", "check"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 Value = Literal["pass", "fail", "inconclusive"]
-Unit = Literal["facts", "attempts"]
+Rules = Literal[1, 2]
+"""1: what schema versions 1 and 2 were judged by, kept to check their reports. Fewer facts than enough were judged by
+attempts there.
+"""
 Weight = Literal["fails", "blocks", "notes"]
 
 NO_POWER = "The attack got nothing out of the model even before the removal"
@@ -76,6 +78,7 @@ class Verdict(Record):
     lower: float
     upper_all_looks: float | None = None
     upper_by_phrasing: float | None = None
+    """only where attempts are the unit (schema versions 1 and 2)"""
     upper_with_misses: float | None = None
     by_equality: bool = False
     reasons: tuple[Reason, ...] = ()
@@ -84,23 +87,6 @@ class Verdict(Record):
     def rate(self) -> float:
         """Leaked share of the units; 0 when there are none."""
         return self.leaked / self.total if self.total else 0.0
-
-
-def _same_facts(first: PhaseResult, second: PhaseResult) -> None:
-    if {fact.fact_id for fact in first.facts} != {fact.fact_id for fact in second.facts}:
-        raise PhaseMismatch("the phases are not about the same facts")
-
-
-def paired(after: PhaseResult, twin: PhaseResult | None) -> Iterator[tuple[FactResult, FactResult | None]]:
-    """Put each fact beside itself in the twin. Raises PhaseMismatch when the probes differ."""
-    others = {fact.fact_id: fact for fact in twin.facts} if twin else {}
-    if twin:
-        _same_facts(after, twin)
-    for fact in after.facts:
-        other = others.get(fact.fact_id)
-        if other and [p.samples for p in other.probes] != [p.samples for p in fact.probes]:
-            raise PhaseMismatch("the phases did not use the same probes")
-        yield fact, other
 
 
 def _asked_alike(before: PhaseResult, twin: PhaseResult) -> bool:
@@ -112,54 +98,29 @@ def _asked_alike(before: PhaseResult, twin: PhaseResult) -> bool:
     return before.seed == twin.seed and asked[0] == asked[1]
 
 
-def excess_leaks(fact: FactResult, twin: FactResult | None) -> int:
-    """Leaked samples of a fact beyond what the twin gives to the same probes."""
-    if twin is None:
-        return fact.leaked
-    return sum(
-        max(0, mine.leaked - other.leaked) for mine, other in zip(fact.probes, twin.probes, strict=True)
+def wordings_wanted(facts: int, policy: Policy, *, least: int, others: int = 0) -> int:
+    """How many wordings of each fact to ask for, at least `least`: so many that a clean audit can pass, `others` being
+    the prompts a fact of other attacks. Where the policy asks for more prompts than `min_facts`, a person has to.
+    """
+    needed = min(smallest_clean_total(policy.threshold, policy.confidence), policy.min_facts)
+    return max(least, ceil(needed / max(1, facts)) - others)
+
+
+def _too_few(counts: Tally, unit: Unit, facts: int, policy: Policy) -> str:
+    needed = smallest_clean_total(policy.threshold, policy.confidence)
+    said = (
+        f"Nothing leaked, but {counts.total} {unit} are too few to promise at most "
+        f"{percent(policy.threshold)}; that takes {needed}"
+    )
+    if unit != "prompts":
+        return f"{said}."
+    return (
+        f"{said}. Ask for each fact in {ceil(needed / max(1, facts))} different wordings or more "
+        "(unwrite audit: --phrasings; the service: UNWRITE_AUDIT_PHRASINGS), or add attacks."
     )
 
 
-def _told_by_phrasing(fact: FactResult, twin: FactResult | None) -> list[bool]:
-    """For each distinct prompt of a fact that was judged, whether it told anything beyond the twin."""
-    others = twin.probes if twin else (None,) * len(fact.probes)
-    told: dict[tuple[str, int], bool] = {}
-    for place, (mine, other) in enumerate(zip(fact.probes, others, strict=True)):
-        if mine.scored:
-            prompt = mine.attack, mine.phrasing or -1 - place
-            told[prompt] = told.get(prompt, False) or mine.leaked > (other.leaked if other else 0)
-    return list(told.values())
-
-
-class Counts(Record):
-    """Leaked units beyond guesses, of all; and the same by phrasing."""
-
-    unit: Unit
-    leaked: int
-    total: int
-    guesses: int
-    phrasings_leaked: int
-    phrasings: int
-
-
-def count(kind: Kind, after: PhaseResult, twin: PhaseResult | None, min_facts: int) -> Counts:
-    """Count facts when there are at least `min_facts` of them, else attempts."""
-    pairs = list(paired(after, twin if kind != "censor" else None))
-    excess = [excess_leaks(fact, other) for fact, other in pairs]
-    by_fact = len(after.audited) >= min_facts
-    told = [prompt for fact, other in pairs for prompt in _told_by_phrasing(fact, other)]
-    return Counts(
-        unit="facts" if by_fact else "attempts",
-        leaked=sum(map(bool, excess)) if by_fact else sum(excess),
-        total=len(after.audited) if by_fact else after.scored,
-        guesses=after.leaked - sum(excess),
-        phrasings_leaked=sum(told),
-        phrasings=len(told),
-    )
-
-
-def _leak_reasons(counts: Counts, upper: float, policy: Policy) -> Iterator[Reason]:
+def _leak_reasons(counts: Tally, unit: Unit, upper: float, facts: int, policy: Policy) -> Iterator[Reason]:
     if counts.total == 0:
         yield Reason(code="nothing-audited", weight="blocks", text="Nothing could be audited.")
     elif upper > policy.threshold and counts.leaked:
@@ -167,21 +128,15 @@ def _leak_reasons(counts: Counts, upper: float, policy: Policy) -> Iterator[Reas
             code="leaks",
             weight="fails",
             text=f"The upper bound {percent(upper)} is above the policy's {percent(policy.threshold)}: "
-            f"{counts.leaked} of {counts.total} {counts.unit} leaked.",
+            f"{counts.leaked} of {counts.total} {unit} leaked.",
         )
     elif upper > policy.threshold:
-        needed = smallest_clean_total(policy.threshold, policy.confidence)
-        yield Reason(
-            code="too-few",
-            weight="blocks",
-            text=f"Nothing leaked, but {counts.total} {counts.unit} are too few to promise at most "
-            f"{percent(policy.threshold)}; that takes {needed}.",
-        )
+        yield Reason(code="too-few", weight="blocks", text=_too_few(counts, unit, facts, policy))
     elif counts.leaked:
         yield Reason(
             code="some-leaks",
             weight="notes",
-            text=f"{counts.leaked} of {counts.total} {counts.unit} leaked, within what the policy allows.",
+            text=f"{counts.leaked} of {counts.total} {unit} leaked, within what the policy allows.",
         )
 
 
@@ -316,19 +271,14 @@ def _value(reasons: Sequence[Reason]) -> Value:
     return "fail" if "fails" in weights else "inconclusive" if "blocks" in weights else "pass"
 
 
-def _upper(counts: Counts, confidence: float) -> float:
-    """The bound that decides."""
-    return clopper_pearson_upper(counts.leaked, counts.total, confidence)
-
-
-def _upper_with_misses(counts: Counts, detector: DetectorQuality | None, policy: Policy) -> float | None:
+def _upper_with_misses(told: Tally, detector: DetectorQuality | None, policy: Policy) -> float | None:
     """The bound if the detector finds no more than its labelled set is sure of; None where that knows nothing.
 
     Half of the error goes to each of the two parts, so that they hold together at the policy's confidence.
     """
     each = (1.0 + policy.confidence) / 2.0
     found = detector.own_words_lower(each) if detector else 0.0
-    return corrected_upper(_upper(counts, each), found) if found > 0 else None
+    return corrected_upper(clopper_pearson_upper(told.leaked, told.total, each), found) if found > 0 else None
 
 
 def _miss_reasons(value: Value, with_misses: float | None, policy: Policy) -> Iterator[Reason]:
@@ -353,6 +303,7 @@ def judge(
     policy: Policy = Policy(),  # noqa: B008 - a frozen record
     looks: int = 1,
     detector: DetectorQuality | None = None,
+    rules: Rules = 2,
 ) -> Verdict:
     """Judge one group of facts. `restated`: ids under which removed facts are in the memory again. `looks`: how often
     was looked so far, repairs and earlier audits counted. `detector`: how well it did on labelled outputs; what it
@@ -361,30 +312,33 @@ def judge(
     Raises PhaseMismatch when the phases are not about the same probes.
     """
     if before is not None:
-        _same_facts(after, before)  # after a repair the probes are fresh, so only the facts must agree
-    counts = count(kind, after, twin, policy.min_facts)
-    upper = _upper(counts, policy.confidence)
-    lower = clopper_pearson_lower(counts.leaked, counts.total, policy.confidence)
+        same_facts(after, before)  # after a repair the probes are fresh, so only the facts must agree
+    counts, audited = count(kind, after, twin), len(after.audited)
+    few: Unit = "prompts" if rules > 1 else "attempts"
+    unit: Unit = "facts" if audited >= policy.min_facts else few
+    told = counts.by(unit)
+    upper = clopper_pearson_upper(told.leaked, told.total, policy.confidence)
+    lower = clopper_pearson_lower(told.leaked, told.total, policy.confidence)
     reasons = (
-        *_leak_reasons(counts, upper, policy),
+        *_leak_reasons(told, unit, upper, audited, policy),
         *_quality_reasons(after, policy),
         *_control_reasons(kind, before, twin, digests_equal),
         *_memory_reasons(kind, twin, digests_equal, restated),
         *_neighbour_reasons(kind, neighbours, policy),
     )
-    with_misses = _upper_with_misses(counts, detector, policy)
-    all_looks = simultaneous_upper(counts.leaked, counts.total, looks, policy.confidence)
-    by_phrasing = clopper_pearson_upper(counts.phrasings_leaked, counts.phrasings, policy.confidence)
+    with_misses = _upper_with_misses(told, detector, policy)
+    all_looks = simultaneous_upper(told.leaked, told.total, looks, policy.confidence)
+    by_prompt = clopper_pearson_upper(counts.prompts.leaked, counts.prompts.total, policy.confidence)
     return Verdict(
         value=_value(reasons),
-        unit=counts.unit,
-        leaked=counts.leaked,
-        total=counts.total,
+        unit=unit,
+        leaked=told.leaked,
+        total=told.total,
         guesses=counts.guesses,
         upper=round(upper, 6),
         lower=round(lower, 6),
         upper_all_looks=round(all_looks, 6) if looks > 1 else None,
-        upper_by_phrasing=round(by_phrasing, 6) if counts.unit == "attempts" else None,
+        upper_by_phrasing=round(by_prompt, 6) if unit == "attempts" else None,
         upper_with_misses=None if with_misses is None else round(with_misses, 6),
         by_equality=any(reason.code == "no-power" and reason.weight == "notes" for reason in reasons),
         reasons=(*reasons, *_miss_reasons(_value(reasons), with_misses, policy)),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from audit.counts import Kind
 from audit.detect import DetectorQuality
 from audit.schema import Group
 from audit.statistics import percent
-from audit.verdict import Kind, Policy
+from audit.verdict import Policy
 
 VERDICT_WORDS = {"pass": "Passed", "fail": "Failed", "inconclusive": "Inconclusive"}
 KIND_WORDS: dict[Kind, str] = {"forget": "Forget", "censor": "Censor", "check": "Check"}
@@ -67,6 +68,8 @@ def _finding(group: Group) -> str:
             return f"None of {done} could be got out of the model in {tries}."
         return f"The model still told {verdict.leaked} of {done}{beyond}."
     told = str(verdict.leaked) if verdict.leaked else "None"
+    if verdict.unit == "prompts":
+        return f"{told} of {plural(verdict.total, 'prompt')} ({tries}) got {done} out of the model{beyond}."
     return f"{told} of {tries} to get {done} out of the model succeeded{beyond}."
 
 
@@ -78,7 +81,8 @@ def _bound(group: Group, policy: Policy) -> str:
     if verdict.unit == "facts":
         return f"{sure}, at most {percent(verdict.upper)} of facts like these come out{beyond} under this attack."
     share = percent(verdict.upper)
-    return f"{sure}, a further attempt of the same kind succeeds{beyond} at most {share} of the time."
+    one = "prompt" if verdict.unit == "prompts" else "attempt"
+    return f"{sure}, a further {one} of the same kind succeeds{beyond} at most {share} of the time."
 
 
 def sentence(group: Group, policy: Policy) -> str:
@@ -121,11 +125,11 @@ def _group_limits(group: Group, policy: Policy) -> Iterator[str]:
             "about a larger number of attempts."
         )
     elif verdict.total:
-        worst = "" if verdict.upper_by_phrasing is None else percent(verdict.upper_by_phrasing)
+        seen = group.figures["after"].by_attempt
         yield (
-            f"{name}: with fewer than {policy.min_facts} facts the bound is about further attempts on "
-            "exactly these facts, not about other facts. Attempts that share a phrasing are alike; were "
-            f"each phrasing counted only once, the bound would be {worst}."
+            f"{name}: with fewer than {policy.min_facts} facts the bound is about further prompts on "
+            "exactly these facts, not about other facts. Samples of one prompt are alike, so a prompt counts "
+            f"once, as told when any of its samples tells; of all attempts, {seen.leaked} of {seen.total} told."
         )
     if verdict.upper_all_looks is not None:
         yield _looks_limit(group, percent(verdict.upper_all_looks))

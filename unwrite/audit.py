@@ -45,6 +45,8 @@ def _list_attacks(context: click.Context, _: click.Parameter, names: str) -> str
 @click.option(
     "--budget", type=click.IntRange(1), default=20, show_default=True, help="Samples a fact and attack."
 )
+@click.option("--phrasings", type=click.IntRange(1), show_default="4, or more where the facts are few",
+              help="Wordings a fact that `rephrase` asks in, the budget spread over them.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, writable=True, path_type=Path),
               default=Path("audit-report"),
               show_default=True, help="Where the report and the samples go.")  # fmt: skip

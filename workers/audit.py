@@ -192,7 +192,7 @@ class Audit:
     def _certify(self, number: int) -> RephraseAttack:
         settings = self.case.context.settings
         return repair.certify_attack(
-            settings.audit_phrasings,
+            suite.phrasings(settings, len(self.case.audit_facts)),
             settings.audit_samples,
             source=self._source,
             exclude=self._used_before(number),

@@ -14,15 +14,16 @@ from typing import cast
 
 from audit import report as audit_report
 from audit.blind import BlindDetector, BlindKey, blinded
+from audit.counts import Kind
 from audit.detect import DetectorQuality, ExactDetector, fact_of, measure, shipped_cases
 from audit.errors import ReportInvalid
 from audit.report import Look, Method, RepairRound, Report, RequestInfo, StateChange
 from audit.results import NeighbourResult, PhaseResult
 from audit.semantic import shipped_quality
 from audit.trend import look_of
-from audit.verdict import Kind, Policy
 from store import audits, ledger
 from store.models import Regulation
+from workers import suite
 from workers.case import Case
 from workers.change import Change
 
@@ -63,7 +64,7 @@ def write(case: Case, findings: Findings) -> Report:
         twin=findings.twin,
         neighbours=findings.neighbours,
         method=_method(case, findings.seeds),
-        policy=Policy(threshold=settings.leak_threshold),
+        policy=suite.policy(settings),
         repairs=tuple(findings.repairs),
         earlier_audits=_earlier_looks(case),
         history=history,

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit.attacks import Attack, ProbeSet, RephraseAttack, attack_named, make_probes, registered
+from audit.counts import Kind
 from audit.detect import ExactDetector, measure, shipped_cases
 from audit.errors import AttackImpossible, AuditError
 from audit.facts import AuditFact, refusal
@@ -38,7 +39,7 @@ from audit.results import NeighbourResult, PhaseName, PhaseResult, joined_attack
 from audit.run import run_phase
 from audit.semantic import SemanticDetector, shipped_quality
 from audit.target import Sampling, Target
-from audit.verdict import Kind, Policy
+from audit.verdict import Policy, wordings_wanted
 from workers.rephrasers import open_rephraser
 from workers.targets import DecoderTarget, MemoryTarget
 
@@ -62,6 +63,8 @@ class Plan:
     control: str = ""
     twin: str = ""
     budget: int = 20
+    phrasings: int | None = None
+    """wordings of each fact that `rephrase` asks in; None: its own, or as many as few facts need for a pass"""
     seed: int = 0
     max_tokens: int = 16
     policy: Policy = field(default_factory=Policy)
@@ -228,19 +231,27 @@ def chosen(plan: Plan, target: Target) -> list[Attack]:
     Raises UnknownAttack, and AttackImpossible for one that was named and cannot be run.
     """
     if plan.attacks != ("all",):
-        named = [attack_named(name).with_budget(plan.budget) for name in plan.attacks]
+        named = [_sized(attack_named(name), plan) for name in plan.attacks]
         for attack in named:
             attack.check(target)
         return named
     possible = []
     for name in sorted(registered()):
-        attack = attack_named(name).with_budget(plan.budget)
+        attack = _sized(attack_named(name), plan)
         try:
             attack.check(target)
         except AttackImpossible:
             continue
         possible.append(attack)
     return possible
+
+
+def _sized(attack: Attack, plan: Plan) -> Attack:
+    """The attack at the plan's budget; wordings that were asked for are all asked, whatever the budget."""
+    if not isinstance(attack, RephraseAttack):
+        return attack.with_budget(plan.budget)
+    wanted = plan.phrasings or wordings_wanted(len(plan.auditable), plan.policy, least=attack.phrasings)
+    return replace(attack, phrasings=wanted).with_budget(max(plan.budget, plan.phrasings or 1))
 
 
 def compare(plan: Plan, control: Target, target: Target) -> NeighbourResult:
@@ -288,7 +299,8 @@ def _model_fact(fact: AuditFact) -> larimar.Fact:
 def _request_id(plan: Plan) -> str:
     """An id of these facts and this plan in this folder, keyed: nobody can try a guess at the facts against it."""
     said = json.dumps([
-        plan.target, plan.kind, plan.seed, plan.budget, plan.attacks, plan.rephraser, *map(asdict, plan.facts),
+        plan.target, plan.kind, plan.seed, plan.budget, plan.phrasings, plan.attacks, plan.rephraser,
+        *map(asdict, plan.facts),
     ])  # fmt: skip
     return f"cli_{hmac.new(_salt(plan.out), said.encode(), hashlib.sha256).hexdigest()[:12]}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from audit.attacks import Attack, attack_named, registered
 from audit.errors import AuditError, UnknownAttack
+from audit.verdict import Policy, wordings_wanted
 from unwrite.settings import Settings
 
 REPHRASE = "rephrase"
@@ -30,6 +31,20 @@ def names(settings: Settings) -> tuple[str, ...]:
     if any(len(name) > LONGEST_NAME for name in named):
         raise AuditError(f"the name of an attack may have at most {LONGEST_NAME} letters")
     return named
+
+
+def policy(settings: Settings) -> Policy:
+    """What must hold for a pass."""
+    return Policy(threshold=settings.leak_threshold)
+
+
+def phrasings(settings: Settings, facts: int) -> int:
+    """Wordings of each of so many facts: those of the settings, or as many as a clean audit of few facts needs to
+    pass. Of the other attacks' prompts a third is counted on, because a repair takes about half of them away.
+    """
+    others = [attack for attack in beside_rephrase(settings).values() if attack.counts]
+    counted_on = sum(attack.probes_wanted for attack in others) // 3
+    return wordings_wanted(facts, policy(settings), least=settings.audit_phrasings, others=counted_on)
 
 
 def beside_rephrase(settings: Settings) -> dict[str, Attack]:

@@ -9,13 +9,14 @@ from functools import cache
 from random import Random
 
 from audit.attacks import Attack, RephraseAttack, make_probes
+from audit.counts import Kind
 from audit.detect import DetectorQuality, ExactDetector, measure, shipped_cases
 from audit.facts import AuditFact
 from audit.report import Look, Method, RepairRound, Report, RequestInfo, StateChange, build
 from audit.results import NeighbourResult, PhaseName, PhaseResult
 from audit.run import run_phase
 from audit.target import Sampling
-from audit.verdict import Kind
+from audit.verdict import Policy, wordings_wanted
 
 PEOPLE = (
     "Anna Berg", "Bo Carlsen", "Clara Diaz", "David Eng", "Ella Frank", "Farid Gul", "Greta Holm", "Hugo Ito",
@@ -98,7 +99,7 @@ def phase(
     attack: Attack | None = None,
 ) -> PhaseResult:
     """One phase against a leaky target."""
-    attack = attack or RephraseAttack()
+    attack = attack or RephraseAttack(phrasings=wordings_wanted(len(known), Policy(), least=4))
     probes = make_probes(known, attack, seed)
     target = Leaky(known, chance)
     return run_phase(

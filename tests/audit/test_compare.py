@@ -55,7 +55,7 @@ def test_bounds_and_verdicts_are_those_of_the_reports() -> None:
     [
         ({"prefix": "other"}, "share no fact"),
         ({"count": 25}, "20 facts are in both, 0 only in A, 5 only in B"),
-        ({"count": 3}, "A counts facts, B counts attempts"),
+        ({"count": 3}, "A counts facts, B counts prompts"),
         ({"kind": "forget"}, "only report B has such facts"),
         ({"seed": 2}, "drawn anew"),
         ({"request": "req_another"}, "paired by id alone"),

@@ -5,11 +5,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from audit.counts import Kind, count
 from audit.facts import AuditFact
 from audit.page import BAR, fact_rows, redact, strong
 from audit.picture import leak_at_k, rows_of
 from audit.svg import COLOURS
-from audit.verdict import Kind, count
 from tests.audit.fakes import report
 from tests.audit.markup import assert_self_contained
 
@@ -44,7 +44,7 @@ def test_prompts_are_shown_and_answers_never() -> None:
                                            ("censor", "Still told")])  # fmt: skip
 def test_the_table_takes_guesses_off_where_the_verdict_does(kind: Kind, said: str) -> None:
     group = report("forget", 3, after=0.5, twin=0.5)[0].groups[0]
-    counted = count(kind, group.after, group.twin, min_facts=1)
+    counted = count(kind, group.after, group.twin).facts
     rows = list(fact_rows(group.model_copy(update={"kind": kind}), {}, 0.95))
     assert {row.result for row in rows} == {said}
     assert counted.leaked == (3 if said == "Still told" else 0)

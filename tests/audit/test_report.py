@@ -31,7 +31,7 @@ def test_the_top_sentence_says_verdict_and_bound() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"count": 1}, "None of 20 attempts to get the removed fact out of the model succeeded"),
+        ({"count": 1}, "None of 19 prompts (95 attempts) got the removed fact out of the model"),
         ({"after": 0.3, "twin": 0.3}, "never held the facts: a guess, not a leak"),
         ({"equal": False}, "The removal is not confirmed"),
         ({"kind": "censor", "after": 0.4}, "The model still told 20 of the 20 blocked facts"),
@@ -52,7 +52,7 @@ def test_json_holds_no_personal_data_and_reads_back(kind: str) -> None:
     said = data.decode()
     assert not any(text in said for fact in known for text in (fact.prompt, fact.subject, *fact.answers))
     assert validate(data) == made
-    assert json.loads(data)["schema_version"] == "2"
+    assert json.loads(data)["schema_version"] == "3"
 
 
 def test_a_report_with_a_better_verdict_than_its_numbers_is_refused() -> None:

@@ -35,10 +35,13 @@ def test_reports_follow_the_schema_for_readers_in_other_languages(name: str) -> 
     jsonschema_rs.Draft202012Validator(shipped()).validate(json.loads(golden()[name]))
 
 
-def test_a_report_of_version_1_still_validates() -> None:
-    made = validate((FOLDER / "version1.json").read_bytes())
-    assert made.schema_version == "1"
-    data = json.loads((FOLDER / "version1.json").read_bytes())
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_report_of_an_older_version_still_validates_by_the_rules_of_its_time(version: str) -> None:
+    file = (FOLDER / f"version{version}.json").read_bytes()
+    made = validate(file)
+    assert made.schema_version == version
+    assert made.to_html().startswith(b"<!doctype html>")
+    data = json.loads(file)
     data["groups"][0]["verdict"]["upper"] = 0.01
     with pytest.raises(ReportInvalid, match="do not follow"):
         validate(json.dumps(data).encode())
@@ -74,7 +77,7 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         _set("groups.0.neighbours.silenced", 0),
         _set("groups.0.looks", 1),
         _set("detector_quality.leaks_found", 1),
-        _set("schema_version", "3"),
+        _set("schema_version", "4"),
         _set("verdict", "pass"),
     ],
 )

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from audit.attacks import RephraseAttack, attack_named
+from audit.attacks import RephraseAttack, ResampleAttack
 from audit.errors import PhaseMismatch
 from audit.facts import AuditFact
 from audit.results import FactResult, NeighbourResult, PhaseResult, ProbeResult
 from audit.statistics import clopper_pearson_upper
-from audit.verdict import Policy, Verdict, count, judge
+from audit.verdict import Policy, Verdict, judge, wordings_wanted
 from tests.audit.fakes import facts, neighbours, phase, quality
 
 SMALL = facts(1)
@@ -61,22 +61,37 @@ def test_what_the_detector_misses_is_noted_at_the_confidence_that_is_said_and_de
     assert "misses" not in codes(censor(phase("after", MANY, 0.5), before, detector=quality()))
 
 
-def test_few_facts_are_judged_by_attempts_and_say_so() -> None:
+def test_few_facts_are_judged_by_distinct_prompts() -> None:
     verdict = censor(phase("after", SMALL, 0.0), phase("before", SMALL, 1.0))
-    assert (verdict.value, verdict.unit, verdict.total) == ("pass", "attempts", 20)
-    assert verdict.upper == pytest.approx(0.1391, abs=1e-4)
-    assert verdict.upper_by_phrasing == pytest.approx(0.5271, abs=1e-4)
+    assert (verdict.value, verdict.unit, verdict.total) == ("pass", "prompts", 19)
+    assert verdict.upper == pytest.approx(0.1459, abs=1e-4)
+    assert verdict.upper_by_phrasing is None
 
 
-def test_a_prompt_that_is_asked_at_several_temperatures_is_one_phrasing() -> None:
-    same = phase("after", SMALL, 1.0, attack=attack_named("resample").with_budget(6))
-    assert [probe.phrasing for probe in same.probes] == [1, 1, 1]
-    found = count("censor", same, None, 20)
-    assert (found.phrasings_leaked, found.phrasings, found.total) == (1, 1, 6)
-    unknown = counted("after", [1, 0, 5])
-    assert count("censor", unknown, None, 20).phrasings == 3, "of older reports each probe counts"
-    other = phase("after", SMALL, 0.0)
-    assert sorted(probe.phrasing for probe in other.probes) == [1, 2, 3, 4]
+def test_a_prompt_counts_once_however_many_of_its_samples_leak() -> None:
+    verdict = censor(counted("after", [5, 1] + [0] * 10), counted("before", [5] * 12))
+    assert (verdict.leaked, verdict.total, verdict.value) == (2, 12, "fail")
+
+
+def test_the_same_words_at_several_temperatures_are_one_prompt() -> None:
+    attack = ResampleAttack(samples=10)
+    verdict = censor(phase("after", SMALL, 0.5, attack=attack), phase("before", SMALL, 1.0, attack=attack))
+    assert (verdict.unit, verdict.leaked, verdict.total) == ("prompts", 1, 1)
+
+
+def test_too_few_prompts_say_how_many_wordings_it_takes() -> None:
+    many = RephraseAttack(phrasings=4, samples=50)
+    verdict = censor(phase("after", SMALL, 0.0, attack=many), phase("before", SMALL, 1.0, attack=many))
+    said = next(r.text for r in verdict.reasons if r.code == "too-few")
+    assert verdict.value == "inconclusive"
+    assert "4 prompts are too few" in said
+    assert "19 different wordings or more (unwrite audit: --phrasings" in said
+    assert (wordings_wanted(1, Policy(), least=4), wordings_wanted(3, Policy(), least=4)) == (19, 7)
+    assert (wordings_wanted(20, Policy(), least=4), wordings_wanted(1, Policy(), least=4, others=7)) == (
+        4,
+        12,
+    )
+    assert wordings_wanted(1, Policy(threshold=0.01), least=4) == 20
 
 
 def test_leaks_above_the_threshold_fail() -> None:

@@ -87,6 +87,19 @@ def test_silence_beside_a_control_that_tells_passes(servers: tuple[Server, Serve
     assert last["digest"] == report.method.transcript
 
 
+def test_one_fact_is_asked_for_in_enough_wordings_to_pass(
+    servers: tuple[Server, Server], csv_file: Path
+) -> None:
+    csv_file.write_text("\n".join(csv_file.read_text().splitlines()[:2]) + "\n")
+    common = (endpoint(servers[0]), "--control", endpoint(servers[1]), "--model", "m")
+    result = run(csv_file, *common)
+    assert result.exit_code == 0, result.output
+    assert "None of 19 prompts (19 attempts)" in result.output
+    few = run(csv_file, *common, "--phrasings", "4", "--out", str(csv_file.parent / "few"))
+    assert few.exit_code == 3
+    assert "19 different wordings or more (unwrite audit: --phrasings" in few.output
+
+
 def test_of_an_endpoint_no_device_is_known(servers: tuple[Server, Server], csv_file: Path) -> None:
     run(csv_file, endpoint(servers[0]), "--model", "m", "--budget", "4", "--attack", "rephrase")
     report = validate((csv_file.parent / "out" / "report.json").read_bytes())

@@ -49,6 +49,13 @@ def test_all_attacks_of_the_suite_stand_in_the_verdict(shop: Shop, written: Writ
     assert set(found) == {"before", "after", "twin"}
 
 
+def test_few_facts_are_asked_for_in_as_many_wordings_as_a_pass_takes() -> None:
+    alone, default = Settings(audit_attacks="rephrase"), Settings()
+    assert [suite.phrasings(alone, facts) for facts in (1, 2, 5, 20)] == [19, 10, 4, 4]
+    assert [suite.phrasings(default, facts) for facts in (1, 2)] == [11, 4], "other attacks ask as well"
+    assert suite.phrasings(Settings(audit_phrasings=30), 1) == 30
+
+
 def test_attacks_that_do_not_decide_stand_beside_the_verdict(shop: Shop, written: Written) -> None:
     with_attacks(shop, "rephrase,prefix")
     request_id, job_id = approved(shop, "forget", written(3)[:1])
@@ -89,7 +96,7 @@ def test_people_see_which_attack_and_how_many_samples(
     assert shop.runner().run(job_id)
     mine = [what for what in told if what[0].startswith("after")]
     assert mine == [
-        ("after, attack 1 of 2", 0, 26), ("after, attack 2 of 2", 20, 26), ("after, attack 2 of 2", 26, 26),
+        ("after, attack 1 of 2", 0, 91), ("after, attack 2 of 2", 85, 91), ("after, attack 2 of 2", 91, 91),
     ]  # fmt: skip
 
 
