@@ -5,7 +5,7 @@ Frozen pydantic records, so that `model_dump(mode="json")` and `model_validate` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -112,6 +112,10 @@ class PhaseResult(Record):
     def probes(self) -> tuple[ProbeResult, ...]:
         """Every probe of every fact."""
         return tuple(probe for fact in self.facts for probe in fact.probes)
+
+    def only(self, fact_ids: Collection[str]) -> PhaseResult:
+        """The phase with these facts alone."""
+        return self.model_copy(update={"facts": tuple(f for f in self.facts if f.fact_id in fact_ids)})
 
     @property
     def facts_leaked(self) -> int:

@@ -105,6 +105,9 @@ def sentence(group: Group, policy: Policy) -> str:
     if any(reason.code == "not-equal" for reason in verdict.reasons):
         unequal = f"the memory is not the one in which {never} never written"
         return f"The removal is not confirmed: {unequal}. {_finding(group)}"
+    hidden = [r.text for r in verdict.reasons if r.code in ("fact-told", "leaks-in-reach")]
+    if hidden:
+        return f"{_finding(group)} {hidden[0]}"
     proof = f" {equal}" if group.kind == "forget" and verdict.value == "pass" else ""
     return f"{_finding(group)} {_bound(group, policy)}{proof}"
 

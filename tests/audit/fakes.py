@@ -134,7 +134,7 @@ def report(
     count: int = 20,
     *,
     before: float | Callable[[AuditFact], float] = 0.8,
-    after: float = 0.0,
+    after: float | Callable[[AuditFact], float] = 0.0,
     twin: float = 0.0,
     request: str = "req_4h2kq7",
     equal: bool = True,

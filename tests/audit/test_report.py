@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.errors import AuditError, ReportInvalid
+from audit.facts import AuditFact
 from audit.report import RepairRound, Report, json_schema, pool, validate
 from tests.audit.fakes import NOW, report
 from tests.audit.golden_files import FOLDER, golden
@@ -28,6 +29,11 @@ def test_the_top_sentence_says_verdict_and_bound() -> None:
     )
 
 
+def only_first(fact: AuditFact) -> float:
+    """The chance of a leak: the first fact alone is told."""
+    return float(fact.id.endswith("000"))
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -37,6 +43,10 @@ def test_the_top_sentence_says_verdict_and_bound() -> None:
         ({"kind": "censor", "after": 0.4}, "The model still told 20 of the 20 blocked facts"),
         ({"before": 0.0}, "the attack adds nothing to it"),
         ({"kind": "censor", "before": 0.0}, "does not show whether the model still tells"),
+        (
+            {"kind": "censor", "count": 30, "before": only_first, "after": only_first},
+            "The model still told 1 of the 30 blocked facts. The attack got 1 of 30 facts out at all",
+        ),
         ({"count": 0}, "does not show whether the model still tells"),
         ({"silenced": 40}, "unrelated questions were silenced"),
     ],
