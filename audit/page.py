@@ -18,7 +18,7 @@ from markupsafe import Markup
 from audit import picture, wording
 from audit.counts import excess_leaks
 from audit.facts import REFUSALS, AuditFact
-from audit.results import FactResult, PhaseResult
+from audit.results import FactResult, PhaseResult, differences
 from audit.schema import Group, Report
 from audit.statistics import percent
 from audit.words import find, words
@@ -155,6 +155,7 @@ def environment() -> Environment:
         "verdict_words": wording.VERDICT_WORDS,
         "threats": wording.THREAT_MODEL,
         "sentence": wording.sentence,
+        "differences": differences,
         "top_k_words": wording.top_k_words,
         "regulations": REGULATIONS,
         "bar": BAR,

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from audit.counts import KINDS, Kind, prompts_told
 from audit.detect import DetectorQuality
 from audit.errors import AuditError, ReportInvalid, ReportUnknown
-from audit.results import NeighbourResult, PhaseResult
+from audit.results import NeighbourResult, PhaseResult, differences
 from audit.schema import (
     SCHEMA_VERSION,
     VERSIONS,
@@ -278,6 +278,11 @@ def _joined_phase(phases: Sequence[PhaseResult | None]) -> PhaseResult | None:
     )
 
 
+def _control(group: Group) -> PhaseResult | None:
+    """The control of a group; none where it was attacked in another way, which the joined names would not tell."""
+    return None if group.before is None or differences(group.before, group.after) else group.before
+
+
 def _shared(maps: Sequence[Mapping[str, T]]) -> dict[str, T]:
     """What all maps say alike."""
     return {key: value for key, value in maps[0].items() if all(m.get(key) == value for m in maps)}
@@ -313,8 +318,9 @@ def pool(reports: Sequence[Report], *, produced_at: datetime) -> Report:
         if len(set(ids)) != len(ids):
             raise AuditError("the same fact stands in several of the reports")
         phases = {
-            name: _joined_phase([getattr(part, name) for part in parts])
-            for name in ("before", "after", "twin")
+            "before": _joined_phase([_control(part) for part in parts]),
+            "after": _joined_phase([part.after for part in parts]),
+            "twin": _joined_phase([part.twin for part in parts]),
         }
         counted = [part.neighbours for part in parts if part.neighbours is not None]
         neighbours = NeighbourResult.sum(counted) if len(counted) == len(parts) else None

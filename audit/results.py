@@ -153,6 +153,25 @@ class PhaseResult(Record):
         return sum(probe.doubted for probe in self.probes)
 
 
+MADE_WITH = {
+    "attack": "the attack",
+    "detector": "the detector",
+    "max_tokens": "the tokens read",
+    "temperature": "the temperature",
+    "top_k": "top-k",
+}
+
+
+def differences(before: PhaseResult, after: PhaseResult) -> tuple[str, ...]:
+    """In what the attack of one phase was not that of the other, in words; what a target does not tell is left out."""
+    found = []
+    for name, word in MADE_WITH.items():
+        was, now = getattr(before, name), getattr(after, name)
+        if was != now and None not in (was, now):
+            found.append(f"{word} (then: {was}; now: {now})")
+    return tuple(found)
+
+
 def joined_attacks(phases: Sequence[PhaseResult]) -> PhaseResult:
     """One phase over several attacks on the same target and facts: a fact leaks when any attack gets it out."""
     first = phases[0]

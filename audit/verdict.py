@@ -11,7 +11,7 @@ Clopper-Pearson upper bound at `Policy.confidence` must be at most the threshold
 * check: nothing was removed here, somebody else's model is asked; a twin takes guesses off if there is one.
 * Without a working control there is no pass: if the attack got nothing before the removal, its silence
   afterwards shows nothing. (For a forget with equal digests the equality itself is the proof, and the verdict
-  says so.)
+  says so.) A control that was attacked in another way than the audit is none.
 * As soon as anything leaked, the bound must also hold over the facts that came out at all, before or after; and where
   prompts are the unit no single fact may come out more often than the threshold for certain.
 """
@@ -26,7 +26,7 @@ from pydantic import Field
 
 from audit.counts import Kind, Tally, Unit, count, excess_leaks, paired, same_facts
 from audit.detect import DetectorQuality
-from audit.results import NeighbourResult, PhaseResult, Record
+from audit.results import NeighbourResult, PhaseResult, Record, differences
 from audit.statistics import (
     clopper_pearson_lower,
     clopper_pearson_upper,
@@ -43,6 +43,7 @@ attempts there.
 """
 Weight = Literal["fails", "blocks", "notes"]
 
+OTHER_CONTROL = "The control was not put to the attack of this audit. What differs: "
 NO_POWER = "The attack got nothing out of the model even before the removal"
 EQUALITY_STANDS = (
     "; what is shown is that the memory equals the never-written one, not that the attack failed."
@@ -308,6 +309,24 @@ def _again(restated: Sequence[str]) -> str:
     )
 
 
+def _other_control(
+    kind: Kind, before: PhaseResult | None, after: PhaseResult, equal: bool | None
+) -> Iterator[Reason]:
+    """A control that was attacked or judged in another way shows nothing about this attack."""
+    differing = differences(before, after) if before is not None else ()
+    if differing:
+        proved = kind == "forget" and equal is True
+        advice = (
+            ". Audit again with the settings of that time (in the service UNWRITE_AUDIT_…), or with a control that "
+            "is made with these."
+        )
+        yield Reason(
+            code="other-control",
+            weight="notes" if proved else "blocks",
+            text=OTHER_CONTROL + "; ".join(differing) + (EQUALITY_STANDS if proved else advice),
+        )
+
+
 def _neighbour_reasons(kind: Kind, neighbours: NeighbourResult | None, policy: Policy) -> Iterator[Reason]:
     if kind == "check" and neighbours is None:
         return
@@ -386,6 +405,7 @@ def judge(
         *(_hidden_leaks(kind, controlled, after, twin, unit, policy) if hides else ()),
         *_quality_reasons(after, policy),
         *_control_reasons(kind, before, twin, digests_equal),
+        *(_other_control(kind, before, after, digests_equal) if rules > 1 else ()),
         *_memory_reasons(kind, twin, digests_equal, restated),
         *_neighbour_reasons(kind, neighbours, policy),
     )

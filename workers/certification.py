@@ -65,6 +65,15 @@ class Certification:
             return kept
         return self.audit.attack("twin", never_written(self.case, self.state(number)))
 
+    def control(self) -> PhaseResult:
+        """Attack the model without what a censor blocks, as it is attacked today: a control that was kept from another
+        attack shows nothing about this one.
+        """
+        kept = self.case.context.models.ledger(self.case.request.bank_id)
+        unblocked = self.case.context.models.build(kept.rows, without=self.case.fact_ids)
+        name = f"Larimar without what this request blocks, revision {kept.revision}"
+        return self.audit.attack("before", MemoryTarget(name, unblocked, self.case.context.lease.check))
+
     def state(self, number: int) -> State:
         """The state that is certified after `number` repairs."""
         if number not in self._read:

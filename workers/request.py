@@ -3,6 +3,9 @@ another.
 
     before -> apply -> after -> (repair -> after: a leaking censor) -> twin -> neighbours -> recall -> report
 
+A re-check has the control of the first audit. Where the attack is another one by now, a censor gets a new control:
+the model without its tombstones. After a forget there is none to be had.
+
 Every step first looks whether it was done already. A worker that dies anywhere leaves the finished steps
 behind, and whoever claims the job next goes on from there; the request completes once.
 """
@@ -16,7 +19,7 @@ from sqlalchemy.orm import Session
 from audit import repair
 from audit.keys import KeyRing
 from audit.report import RepairRound, Report
-from audit.results import NeighbourResult, PhaseResult
+from audit.results import NeighbourResult, PhaseResult, differences
 from audit.statement import salted_page
 from store import audits, events, requests, states
 from workers import report
@@ -84,6 +87,12 @@ def _before(case: Case, audit: Audit) -> PhaseResult:
     return PhaseResult.model_validate(kept) if kept else audit.attack("before", served(case))
 
 
+def _control(certification: Certification, before: PhaseResult, after: PhaseResult) -> PhaseResult:
+    """The control, measured anew for a censor when the kept one was attacked or judged in another way."""
+    kept = certification.case.request.kind == "forget" or not differences(before, after)
+    return before if kept else certification.control()
+
+
 def _repair(certification: Certification) -> list[RepairRound]:
     """Attack; widen the scope by repair phrasings that get through; attack afresh, up to the limit."""
     case, audit = certification.case, certification.audit
@@ -104,6 +113,7 @@ def _attack_and_compare(
 ) -> Findings:
     case, audit, number = certification.case, certification.audit, len(rounds)
     after = certification.after(number)
+    before = _control(certification, before, after)
     twin = certification.twin(number) if case.request.kind == "forget" else None
     if case.saved(LAST) is None:
         model = certification.state(number).live.model

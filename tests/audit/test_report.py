@@ -128,6 +128,26 @@ def test_pooling_refuses_what_does_not_belong_together() -> None:
         pool([made, other], produced_at=NOW)
 
 
+def with_other_control(made: Report) -> Report:
+    """The report with a control that was made with another attack."""
+    [group] = made.groups
+    assert group.before is not None
+    other = group.before.model_copy(update={"attack": "rephrase (1 phrasings × 1 samples)"})
+    return made.model_copy(update={"groups": (group.model_copy(update={"before": other}),)})
+
+
+def test_a_page_does_not_call_another_attack_the_same() -> None:
+    made, _ = report("censor")
+    assert b"Before the request the same attack got" in made.to_html()
+    assert b"Before the request another attack got" in with_other_control(made).to_html()
+
+
+def test_pooling_takes_no_control_that_was_made_with_another_attack() -> None:
+    good, other = (report("censor", 20, prefix=name, request=name)[0] for name in ("one", "two"))
+    assert pool([good, other], produced_at=NOW).verdict == "pass"
+    assert pool([good, with_other_control(other)], produced_at=NOW).verdict == "inconclusive"
+
+
 def test_repairs_are_told_and_priced() -> None:
     repairs = (RepairRound(round=1, facts_leaking=2, phrasings_added=5),)
     made, _ = report("censor", 20, repairs=repairs)

@@ -199,6 +199,32 @@ def test_a_control_from_an_earlier_audit_is_not_compared_with_the_guesses_of_oth
         assert forget(after, earlier, twin).reasons == ()
 
 
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"attack": "rephrase (1 phrasings × 5 samples)"}, "the attack (then: rephrase (1 phrasings"),
+        ({"detector": "another"}, "the detector (then: another; now: d)"),
+        ({"max_tokens": 4}, "the tokens read (then: 4; now: 10)"),
+        ({"temperature": 0.1}, "the temperature"),
+        ({"top_k": 1}, "top-k (then: 1; now: 50)"),
+    ],
+)
+def test_a_control_that_was_attacked_in_another_way_shows_nothing(
+    other: dict[str, object], said: str
+) -> None:
+    after, before = counted("after", [0] * 20), counted("before", [5] * 20).model_copy(update=other)
+    verdict = censor(after, before)
+    assert (verdict.value, codes(verdict)) == ("inconclusive", {"other-control"})
+    assert said in verdict.reasons[0].text
+    proved = forget(after, before, counted("twin", [0] * 20))
+    assert (proved.value, codes(proved)) == ("pass", {"other-control"}), "the equality stands by itself"
+
+
+def test_a_top_k_that_an_endpoint_does_not_tell_is_no_difference() -> None:
+    before = counted("before", [5] * 20).model_copy(update={"top_k": None})
+    assert censor(counted("after", [0] * 20), before).reasons == ()
+
+
 def test_a_forget_whose_memory_differs_fails_whatever_the_attack_says() -> None:
     verdict = forget(
         phase("after", MANY, 0.0), phase("before", MANY, 1.0), phase("twin", MANY, 0.0), digests_equal=False

@@ -266,6 +266,26 @@ def test_a_forget_is_rechecked_though_the_attack_has_changed_since(shop: Shop, w
         assert [report.verdict for report in audits.reports_of(session, request_id)] == ["pass", "pass"]
 
 
+def test_a_censor_is_rechecked_with_a_new_control_when_the_attack_has_changed(shop: Shop) -> None:
+    texts = shop.texts(1)
+    shop.larimar.knows = {texts[0].subject: texts[0].answer}
+    request_id, job_id = approved(shop, "censor", texts)
+    assert shop.runner().run(job_id)
+    shop.settings = shop.settings.model_copy(update={"audit_samples": 6})
+    with shop.database.session() as session:
+        row = rechecks.schedule(session, request_id, 7, "usr_two")
+        job_id = rechecks.run_now(session, row.id, actor="usr_two").id
+    assert shop.runner().run(job_id), shop.job(job_id).error_class
+    with shop.database.session(read_only=True) as session:
+        newest, first = audits.reports_of(session, request_id)
+    assert (newest.verdict, first.verdict) == ("pass", "pass")
+    (group,) = validate(newest.json).groups
+    assert group.before is not None
+    assert group.before.attack == group.after.attack
+    assert group.before.facts_leaked == 1
+    assert group.before.target == "Larimar without what this request blocks"
+
+
 def test_a_retry_after_a_residual_leak_uses_the_first_control(shop: Shop) -> None:
     texts = shop.texts(1)
     shop.larimar.knows = {texts[0].subject: texts[0].answer}
