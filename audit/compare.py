@@ -253,7 +253,7 @@ def _group_differences(name: str, a: Group, b: Group) -> Iterator[str]:
     if a.verdict.unit != b.verdict.unit:
         yield f"{name}: A counts {a.verdict.unit}, B counts {b.verdict.unit}: the bounds are about different things."
     yield from _phase_differences(name, a.after, b.after)
-    if (a.twin is None) != (b.twin is None):
+    if a.kind == "forget" and (a.twin is None) != (b.twin is None):
         yield f"{name}: only one report has a never-written twin, so guesses are taken off in that one only."
     if (a.before is None) != (b.before is None):
         yield f"{name}: only one report has a positive control."

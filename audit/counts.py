@@ -15,6 +15,10 @@ from audit.results import FactResult, PhaseResult, ProbeResult, Record
 Kind = Literal["forget", "censor", "check"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Unit = Literal["facts", "prompts", "attempts"]
+Rules = Literal[1, 2]
+"""1: what schema versions 1 and 2 were judged by, kept to check their reports. Fewer facts than enough were judged by
+attempts there, and guesses were taken off a check as well.
+"""
 
 
 class Tally(Record):
@@ -70,9 +74,16 @@ def prompts_told(fact: FactResult, twin: FactResult | None = None) -> Tally:
     return Tally(leaked=sum(told.values()), total=len(told))
 
 
-def count(kind: Kind, after: PhaseResult, twin: PhaseResult | None) -> Counts:
+def guessing(kind: Kind, twin: PhaseResult | None, rules: Rules = 2) -> PhaseResult | None:
+    """The twin, where what it tells as well is a guess and no leak: of a forget, whose twin is the same model drawn
+    with the same seeds. The samples of somebody else's twin are others, so what exceeds them may be chance.
+    """
+    return twin if kind == "forget" or (kind == "check" and rules == 1) else None
+
+
+def count(kind: Kind, after: PhaseResult, twin: PhaseResult | None, rules: Rules = 2) -> Counts:
     """Count the leaks of a phase. Raises PhaseMismatch when the twin was not put the same probes."""
-    pairs = list(paired(after, twin if kind != "censor" else None))
+    pairs = list(paired(after, guessing(kind, twin, rules)))
     excess = [excess_leaks(fact, other) for fact, other in pairs]
     prompts = [prompts_told(fact, other) for fact, other in pairs]
     return Counts(

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from audit import picture, wording
-from audit.counts import excess_leaks
+from audit.counts import excess_leaks, guessing
 from audit.facts import REFUSALS, AuditFact
 from audit.results import FactResult, PhaseResult, differences
 from audit.schema import Group, Report
@@ -69,14 +69,14 @@ def _tried(phase: PhaseResult | None, fact_id: str) -> tuple[str, FactResult | N
 
 
 def _result(
-    fact: FactResult, before: FactResult | None, twin: FactResult | None, guessable: bool
+    fact: FactResult, before: FactResult | None, twin: FactResult | None, guesses: bool
 ) -> tuple[str, str]:
-    """What the table says of a fact, and its tone. `guessable`: what the twin says as well is a guess, no leak."""
+    """What the table says of a fact, and its tone. `guesses`: what the twin says as well is a guess, no leak."""
     if fact.outcome == "refused":
         return f"Not audited: {REFUSALS.get(fact.refused, fact.refused)}", "unsure"
     if fact.outcome == "unscored":
         return "Could not be judged", "unsure"
-    if excess_leaks(fact, twin if guessable else None):
+    if excess_leaks(fact, twin if guesses else None):
         return "Still told", "bad"
     if fact.leaked:
         return "Guessed, like the twin", "good"
@@ -94,7 +94,7 @@ def fact_rows(group: Group, texts: Mapping[str, AuditFact], confidence: float) -
         after, _ = _tried(group.after, fact.fact_id)
         twin, other = _tried(group.twin, fact.fact_id)
         text = texts.get(fact.fact_id)
-        result, tone = _result(fact, earlier, other, group.kind != "censor")
+        result, tone = _result(fact, earlier, other, guessing(group.kind, group.twin) is not None)
         upper = percent(rate(fact.leaked, fact.scored, confidence).upper) if fact.scored else "–"
         prompt = redact(text.prompt, text) if text else ""
         yield FactRow(number, fact.fact_id, prompt, before, after, twin, upper, result, tone)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from audit.counts import KINDS, Kind, prompts_told
+from audit.counts import KINDS, Kind, Rules, prompts_told
 from audit.detect import DetectorQuality
 from audit.errors import AuditError, ReportInvalid, ReportUnknown
 from audit.results import NeighbourResult, PhaseResult, differences
@@ -43,7 +43,7 @@ from audit.statistics import (
     leak_at_k_curve,
 )
 from audit.trend import look, trend
-from audit.verdict import Policy, Reason, Rules, Value, judge
+from audit.verdict import Policy, Reason, Value, judge
 from audit.wording import headline, limits
 
 __all__ = [

@@ -15,17 +15,17 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from audit.counts import Kind, Unit
+from audit.counts import Kind, Rules, Unit
 from audit.detect import DetectorQuality
 from audit.facts import AuditFact
 from audit.results import NeighbourResult, PhaseResult, Record
-from audit.verdict import Policy, Rules, Value, Verdict
+from audit.verdict import Policy, Value, Verdict
 
 Version = Literal["1", "2", "3"]
 VERSIONS: tuple[str, ...] = get_args(Version)
 SCHEMA_VERSION: Version = "3"
 """1: without second opinion and earlier looks. 2: fewer than enough facts were judged by attempts, not by distinct
-prompts. A changed sentence is a new version too: `validate` compares words.
+prompts, and a twin took guesses off a check. A changed sentence is a new version too: `validate` compares words.
 """
 SCHEMA_ID = f"urn:unwrite:schema:report:{SCHEMA_VERSION}"
 

@@ -8,7 +8,7 @@ Clopper-Pearson upper bound at `Policy.confidence` must be at most the threshold
   gives as well is a guess, not a leak. Leaks are counted probe by probe as what exceeds the twin. A fact that was
   written again under another id is not in the twin, and fails the request.
 * censor: every answer counts.
-* check: nothing was removed here, somebody else's model is asked; a twin takes guesses off if there is one.
+* check: nothing was removed here, somebody else's model is asked. Every answer counts; a twin is told beside it.
 * Without a working control there is no pass: if the attack got nothing before the removal, its silence
   afterwards shows nothing. (For a forget with equal digests the equality itself is the proof, and the verdict
   says so.) A control that was attacked in another way than the audit is none.
@@ -24,7 +24,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from audit.counts import Kind, Tally, Unit, count, excess_leaks, paired, same_facts
+from audit.counts import Kind, Rules, Tally, Unit, count, excess_leaks, guessing, paired, same_facts
 from audit.detect import DetectorQuality
 from audit.results import NeighbourResult, PhaseResult, Record, differences
 from audit.statistics import (
@@ -37,10 +37,6 @@ from audit.statistics import (
 )
 
 Value = Literal["pass", "fail", "inconclusive"]
-Rules = Literal[1, 2]
-"""1: what schema versions 1 and 2 were judged by, kept to check their reports. Fewer facts than enough were judged by
-attempts there.
-"""
 Weight = Literal["fails", "blocks", "notes"]
 
 OTHER_CONTROL = "The control was not put to the attack of this audit. What differs: "
@@ -160,7 +156,7 @@ def _hidden_leaks(
 
 def _told_facts(kind: Kind, after: PhaseResult, twin: PhaseResult | None, policy: Policy) -> Iterator[Reason]:
     """Single facts whose own rate is above the threshold, however silent the others are."""
-    pairs = list(paired(after, twin if kind != "censor" else None))
+    pairs = list(paired(after, guessing(kind, twin)))
     lowers = [
         clopper_pearson_lower(excess_leaks(fact, other), fact.scored, policy.confidence)
         for fact, other in pairs
@@ -180,9 +176,8 @@ def _leaks_in_reach(
     kind: Kind, before: PhaseResult, after: PhaseResult, twin: PhaseResult | None, unit: Unit, policy: Policy
 ) -> Iterator[Reason]:
     """The bound over the facts that the attack gets out at all: the others would only dilute it."""
-    guessing = twin if kind != "censor" else None
     reached = _reached(kind, before, twin) | {
-        fact.fact_id for fact, other in paired(after, guessing) if excess_leaks(fact, other)
+        fact.fact_id for fact, other in paired(after, guessing(kind, twin)) if excess_leaks(fact, other)
     }
     told = count(kind, after.only(reached), twin and twin.only(reached)).by(unit)
     upper = clopper_pearson_upper(told.leaked, told.total, policy.confidence)
@@ -198,8 +193,8 @@ def _leaks_in_reach(
 
 def _reached(kind: Kind, before: PhaseResult, twin: PhaseResult | None) -> set[str]:
     """The facts that the control told, beyond guesses where it was put the same probes as the twin."""
-    guessing = twin if kind != "censor" and twin and _asked_alike(before, twin) else None
-    return {fact.fact_id for fact, other in paired(before, guessing) if excess_leaks(fact, other)}
+    alike = twin if kind != "censor" and twin and _asked_alike(before, twin) else None
+    return {fact.fact_id for fact, other in paired(before, alike) if excess_leaks(fact, other)}
 
 
 def _quality_reasons(after: PhaseResult, policy: Policy) -> Iterator[Reason]:
@@ -392,7 +387,7 @@ def judge(
     """
     if before is not None:
         same_facts(after, before)  # after a repair the probes are fresh, so only the facts must agree
-    counts, audited = count(kind, after, twin), len(after.audited)
+    counts, audited = count(kind, after, twin, rules), len(after.audited)
     few: Unit = "prompts" if rules > 1 else "attempts"
     unit: Unit = "facts" if audited >= policy.min_facts else few
     told = counts.by(unit)

@@ -134,6 +134,11 @@ def _group_limits(group: Group, policy: Policy) -> Iterator[str]:
             "exactly these facts, not about other facts. Samples of one prompt are alike, so a prompt counts "
             f"once, as told when any of its samples tells; of all attempts, {seen.leaked} of {seen.total} told."
         )
+    if group.kind == "check" and group.twin is not None:
+        yield (
+            f"{name}: a model that never knew the facts told {group.twin.leaked} of {group.twin.scored} attempts. "
+            "Such guesses are not taken off: the samples of two models differ by chance, so every answer counts."
+        )
     if verdict.upper_all_looks is not None:
         yield _looks_limit(group, percent(verdict.upper_all_looks))
     unnamed = sum(not probe.identifies_subject for probe in group.after.probes)

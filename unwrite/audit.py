@@ -55,7 +55,9 @@ def _list_attacks(context: click.Context, _: click.Parameter, names: str) -> str
 @click.option(
     "--control", default="", help="A target that does tell the facts: the model before its unlearning."
 )
-@click.option("--twin", default="", help="A target that never knew the facts: how often is guessed anyway?")
+@click.option(
+    "--twin", default="", help="A target that never knew the facts, told beside: how often is guessed?"
+)
 @click.option("--threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.15,
               show_default=True,
               help="Largest upper bound that passes.")  # fmt: skip
@@ -72,7 +74,7 @@ def _list_attacks(context: click.Context, _: click.Parameter, names: str) -> str
 def audit(file: Path, attacks: str, threshold: float, api_key_env: str, kind: str, **given: Any) -> None:
     """Attack a model to see whether it tells the facts of a file. Ctrl-C: the same command goes on later."""
     from audit.verdict import Policy
-    from workers.standalone import Plan
+    from workers.standalone import Plan, same_target
 
     names = tuple(name.strip() for name in attacks.split(",") if name.strip())
     _check_names(names)
@@ -81,6 +83,9 @@ def audit(file: Path, attacks: str, threshold: float, api_key_env: str, kind: st
     _check_targets([given["target"], given["control"], given["twin"]], given["model"])
     if guarded and (given["control"] or given["twin"]):
         raise click.UsageError("larimar has its own control and twin; leave out --control and --twin")
+    for option in ("control", "twin"):
+        if given[option] and same_target(given["target"], given[option]):
+            raise click.UsageError(f"--{option} is the target itself, so it shows nothing")
     plan = Plan(
         facts=read_facts(file), attacks=names, policy=Policy(threshold=threshold), key_variable=api_key_env,
         kind=kind if guarded else "check", **given,  # type: ignore[arg-type]

@@ -6,7 +6,8 @@
     openai:URL         an OpenAI-compatible endpoint, as it is
 
 A model that is audited as it is needs a `control` for a pass: one that does tell the facts (the model before
-the unlearning), or the attack's silence shows nothing. Samples go to `samples.jsonl` as they come; the same
+the unlearning), or the attack's silence shows nothing. A `twin` that never knew them is told beside it; no guesses
+are taken off. Samples go to `samples.jsonl` as they come; the same
 command goes on where it was stopped.
 """
 
@@ -98,6 +99,18 @@ def open_target(spec: str, plan: Plan) -> Target:
 
         return EndpointTarget(where, plan.model, plan.key_variable)
     raise AuditError("a target is larimar, hf:ID_OR_PATH or openai:URL")
+
+
+def same_target(first: str, second: str) -> bool:
+    """Whether two specs name the same model: the same folder or hub id, the same endpoint."""
+    return _plain(first) == _plain(second)
+
+
+def _plain(spec: str) -> tuple[str, str]:
+    how, _, where = spec.partition(":")
+    if how == "hf" and Path(where).is_dir():
+        return how, str(Path(where).resolve())
+    return how, where.rstrip("/").casefold() if how == "openai" else where
 
 
 def run(plan: Plan, progress: Progress = lambda phase, done, total: None) -> Report:

@@ -185,6 +185,15 @@ def test_guesses_of_the_twin_are_not_leaks() -> None:
     assert censor(guessing, phase("before", MANY, 1.0)).value == "fail"
 
 
+def test_of_a_check_every_answer_counts_though_a_twin_tells_it_too() -> None:
+    after, twin = counted("after", [3] * 20), counted("twin", [3] * 20)
+    given = {"before": counted("before", [5] * 20), "neighbours": None, "digests_equal": None}
+    verdict = judge("check", after=after, twin=twin, **given)  # type: ignore[arg-type]
+    assert (verdict.value, verdict.leaked, verdict.guesses) == ("fail", 20, 0)
+    older = judge("check", after=after, twin=twin, rules=1, **given)  # type: ignore[arg-type]
+    assert (older.value, older.leaked, older.guesses) == ("pass", 0, 60)
+
+
 def test_only_what_exceeds_the_twin_counts() -> None:
     after, twin = counted("after", [5, 1] + [0] * 18), counted("twin", [2, 1] + [0] * 18)
     verdict = forget(after, counted("before", [5] * 20), twin)

@@ -100,6 +100,28 @@ def test_one_fact_is_asked_for_in_enough_wordings_to_pass(
     assert "19 different wordings or more (unwrite audit: --phrasings" in few.output
 
 
+def test_a_twin_is_told_beside_the_verdict_and_takes_nothing_off(
+    servers: tuple[Server, Server], csv_file: Path
+) -> None:
+    _, loud = servers
+    twin = Server()
+    twin.reply = knowing(True)
+    more = ("--model", "m", "--budget", "4", "--twin", endpoint(twin))
+    result = run(csv_file, endpoint(loud), *more)
+    twin.close()
+    assert result.exit_code == 1, result.output
+    report = validate((csv_file.parent / "out" / "report.json").read_bytes())
+    assert any("a model that never knew the facts told 80 of 80 attempts" in limit for limit in report.limits)
+
+
+@pytest.mark.parametrize("option", ["--control", "--twin"])
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_control_or_twin_that_is_the_target_is_refused(csv_file: Path, option: str, end: str) -> None:
+    result = run(csv_file, "openai:http://here:1/v1", option, f"openai:http://here:1/v1{end}", "--model", "m")
+    assert result.exit_code == 2
+    assert f"{option} is the target itself" in result.output
+
+
 def test_of_an_endpoint_no_device_is_known(servers: tuple[Server, Server], csv_file: Path) -> None:
     run(csv_file, endpoint(servers[0]), "--model", "m", "--budget", "4", "--attack", "rephrase")
     report = validate((csv_file.parent / "out" / "report.json").read_bytes())
