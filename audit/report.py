@@ -7,7 +7,6 @@ and its figures are those that its own numbers give. The JSON is canonical: equa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -16,11 +15,12 @@ from pydantic import ValidationError
 
 from audit.counts import KINDS, Kind, Rules, prompts_told
 from audit.detect import DetectorQuality
-from audit.errors import AuditError, ReportInvalid, ReportUnknown
+from audit.errors import AuditError, ReportInvalid
+from audit.policy import Policy
+from audit.reasons import Reason
 from audit.results import NeighbourResult, PhaseResult, differences
 from audit.schema import (
     SCHEMA_VERSION,
-    VERSIONS,
     Group,
     Look,
     Method,
@@ -32,6 +32,7 @@ from audit.schema import (
     RequestRecord,
     StateChange,
     Version,
+    check_version,
     json_schema,
     rules_of,
 )
@@ -43,7 +44,7 @@ from audit.statistics import (
     leak_at_k_curve,
 )
 from audit.trend import look, trend
-from audit.verdict import Policy, Reason, Value, judge
+from audit.verdict import Value, judge
 from audit.wording import headline, limits
 
 __all__ = [
@@ -364,23 +365,13 @@ def _bare(group: Group) -> tuple[Reason, ...]:
     return tuple(reason.model_copy(update={"text": ""}) for reason in group.verdict.reasons)
 
 
-def _check_version(data: bytes) -> None:
-    """ReportUnknown when another version is named; a report without a readable one is left to the schema."""
-    try:
-        version = json.loads(data)["schema_version"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return
-    if isinstance(version, str) and version not in VERSIONS:
-        raise ReportUnknown("the report does not follow the schema at: schema_version (another version's)")
-
-
 def validate(data: bytes) -> Report:
     """Read a report and check its schema, and that figures, verdict and words follow from its own counts.
 
     Of a report of an older schema version the words are not compared. Raises ReportInvalid, naming the place but
     not the value; ReportUnknown when this build does not know the report's schema version.
     """
-    _check_version(data)
+    check_version(data)
     try:
         report = Report.model_validate_json(data)
     except ValidationError as error:

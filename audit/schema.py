@@ -17,9 +17,11 @@ from pydantic import Field
 
 from audit.counts import Kind, Rules, Unit
 from audit.detect import DetectorQuality
+from audit.errors import ReportUnknown
 from audit.facts import AuditFact
+from audit.policy import Policy
 from audit.results import NeighbourResult, PhaseResult, Record
-from audit.verdict import Policy, Value, Verdict
+from audit.verdict import Value, Verdict
 
 Version = Literal["1", "2", "3"]
 VERSIONS: tuple[str, ...] = get_args(Version)
@@ -242,6 +244,16 @@ def json_schema() -> dict[str, Any]:
 def schema_document() -> bytes:
     """The bytes of `data/report.schema.json`."""
     return (json.dumps(json_schema(), indent=1, sort_keys=True) + "\n").encode()
+
+
+def check_version(data: bytes) -> None:
+    """ReportUnknown when another version is named; a report without a readable one is left to the schema."""
+    try:
+        version = json.loads(data)["schema_version"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return
+    if isinstance(version, str) and version not in VERSIONS:
+        raise ReportUnknown("the report does not follow the schema at: schema_version (another version's)")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from audit import picture
 from audit.page import environment
+from audit.policy import Policy
 from audit.schema import TrendPoint
 from audit.statistics import percent
-from audit.verdict import Policy
 from audit.wording import plural
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from audit.counts import Kind
 from audit.detect import DetectorQuality
+from audit.policy import Policy
 from audit.schema import Group
 from audit.statistics import percent
-from audit.verdict import Policy
 
 VERDICT_WORDS = {"pass": "Passed", "fail": "Failed", "inconclusive": "Inconclusive"}
 KIND_WORDS: dict[Kind, str] = {"forget": "Forget", "censor": "Censor", "check": "Check"}

@@ -73,7 +73,7 @@ def _list_attacks(context: click.Context, _: click.Parameter, names: str) -> str
               help=f"Whose rephrasings are asked: {REPHRASERS}.")  # fmt: skip
 def audit(file: Path, attacks: str, threshold: float, api_key_env: str, kind: str, **given: Any) -> None:
     """Attack a model to see whether it tells the facts of a file. Ctrl-C: the same command goes on later."""
-    from audit.verdict import Policy
+    from audit.policy import Policy
     from workers.standalone import Plan, same_target
 
     names = tuple(name.strip() for name in attacks.split(",") if name.strip())

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from audit.compare import Comparison, compare
 from audit.errors import ReportInvalid
+from audit.policy import Policy
 from audit.report import validate
 from audit.schema import Report, TrendPoint
 from audit.trend import look_of, to_json, trend
-from audit.verdict import Policy
 from store import audits
 from store import models as tables
 from web.identity import visible_report, visible_request

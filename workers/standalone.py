@@ -34,13 +34,13 @@ from audit.facts import AuditFact, refusal
 from audit.files import of_audit, write_atomically
 from audit.journal import FileLog, Journal
 from audit.neighbours import neighbour_prompts
+from audit.policy import Policy, wordings_wanted
 from audit.rephrase import Rephraser
 from audit.report import Method, Report, RequestInfo, StateChange, build
 from audit.results import NeighbourResult, PhaseName, PhaseResult, joined_attacks
 from audit.run import run_phase
 from audit.semantic import SemanticDetector, shipped_quality
 from audit.target import Sampling, Target
-from audit.verdict import Policy, wordings_wanted
 from workers.rephrasers import open_rephraser
 from workers.targets import DecoderTarget, MemoryTarget
 

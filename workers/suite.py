@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audit.attacks import Attack, attack_named, registered
 from audit.errors import AuditError, UnknownAttack
-from audit.verdict import Policy, wordings_wanted
+from audit.policy import Policy, wordings_wanted
 from unwrite.settings import Settings
 
 REPHRASE = "rephrase"

@@ -12,11 +12,11 @@ from audit.attacks import Attack, RephraseAttack, make_probes
 from audit.counts import Kind
 from audit.detect import DetectorQuality, ExactDetector, measure, shipped_cases
 from audit.facts import AuditFact
+from audit.policy import Policy, wordings_wanted
 from audit.report import Look, Method, RepairRound, Report, RequestInfo, StateChange, build
 from audit.results import NeighbourResult, PhaseName, PhaseResult
 from audit.run import run_phase
 from audit.target import Sampling
-from audit.verdict import Policy, wordings_wanted
 
 PEOPLE = (
     "Anna Berg", "Bo Carlsen", "Clara Diaz", "David Eng", "Ella Frank", "Farid Gul", "Greta Holm", "Hugo Ito",

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from audit.eprocess import anytime_upper, log_wealth
+from audit.policy import Policy
 from audit.report import RepairRound, pool, validate
 from audit.statistics import clopper_pearson_upper
 from audit.trend import look_of, to_json, trend
 from audit.trend_page import render, sentence
-from audit.verdict import Policy
 from tests.audit.fakes import NOW, looks, report
 from tests.audit.golden_files import rechecked
 from tests.audit.markup import assert_self_contained

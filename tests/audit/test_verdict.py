@@ -7,9 +7,10 @@ from pydantic import ValidationError
 from audit.attacks import RephraseAttack, ResampleAttack
 from audit.errors import PhaseMismatch
 from audit.facts import AuditFact
+from audit.policy import Policy, wordings_wanted
 from audit.results import FactResult, NeighbourResult, PhaseResult, ProbeResult
 from audit.statistics import clopper_pearson_upper
-from audit.verdict import Policy, Verdict, judge, wordings_wanted
+from audit.verdict import Verdict, judge
 from tests.audit.fakes import facts, neighbours, phase, quality
 
 SMALL = facts(1)
