@@ -283,7 +283,7 @@ def test_a_censor_is_rechecked_with_a_new_control_when_the_attack_has_changed(sh
     assert group.before is not None
     assert group.before.attack == group.after.attack
     assert group.before.facts_leaked == 1
-    assert group.before.target == "Larimar without what this request blocks"
+    assert group.before.target == "Larimar without what this request blocks, revision 1"
 
 
 def test_a_retry_after_a_residual_leak_uses_the_first_control(shop: Shop) -> None:
