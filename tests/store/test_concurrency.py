@@ -127,14 +127,17 @@ def test_cancelling_under_a_working_worker_does_not_deadlock(database: Database,
     request_id = job.request_id
     with database.session() as session:
         assert jobs.claim(session, job.id, "w", 60)
+    held = threading.Event()
 
     def act(own: Database, number: int) -> object:
-        with own.session() as session:
-            if number:
-                time.sleep(0.1)
+        if number:
+            held.wait(30)
+            with own.session() as session:
                 return requests.cancel(session, request_id, actor="requester")
+        with own.session() as session:
             jobs.hold(session, job.id, "w")
-            time.sleep(0.3)
+            held.set()
+            time.sleep(0.3)  # the others come to the lock
             return states.transition(session, request_id, "start", actor="w")
 
     assert race(database, act) == {"Request": 1, IllegalTransition.__name__: THREADS - 1}
