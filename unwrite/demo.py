@@ -35,9 +35,10 @@ ENDED = frozenset({"completed", "residual", "failed"})
 START_WITHIN_S = 60.0
 SHOW_EVERY_S = 5.0
 WORKERS = 2
-AUDIT = {"UNWRITE_AUDIT_ATTACKS": "rephrase", "UNWRITE_AUDIT_PHRASINGS": "20", "UNWRITE_AUDIT_SAMPLES": "1"}
-"""The paper's attack alone, with its budget of 20 in as many wordings, which a request of one fact needs to pass: what
-40 requests take on two cores stays below five minutes. Set these variables for more."""
+ATTACKS = "rephrase"
+"""The paper's attack alone, so that it takes minutes on two cores. Set UNWRITE_AUDIT_ATTACKS for more."""
+FACTS_A_REQUEST = 5
+"""In four wordings each they make 20 prompts: enough for a clean request to pass by itself."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,15 @@ def play(here: Installation, facts: DemoFacts) -> list[str]:
     say(f"Writing {len(facts.memory)} facts about invented people into the memory …")
     for job_id in here.reviewer.write(facts.memory):
         follow_job(here.reviewer, job_id)
-    requests = [here.requester.submit("forget", [fact]) for fact in facts.forget]
-    requests += [here.requester.submit("censor", [fact]) for fact in facts.censor]
-    say(f"Submitted {len(facts.forget)} forget and {len(facts.censor)} censor requests; now approving them.")
+    requests = [
+        here.requester.submit(kind, some[start : start + FACTS_A_REQUEST])
+        for kind, some in (("forget", facts.forget), ("censor", facts.censor))
+        for start in range(0, len(some), FACTS_A_REQUEST)
+    ]
+    say(
+        f"Submitted {len(requests)} requests to forget {len(facts.forget)} and censor {len(facts.censor)} facts; now "
+        "approving them."
+    )
     for request_id in requests:
         here.reviewer.approve(request_id)
     follow_requests(here.reviewer, requests)
@@ -100,7 +107,7 @@ def installation(home: Path) -> Iterator[Installation]:
         "UNWRITE_HOME": str(home),
         "UNWRITE_PORT": str(port),
         "UNWRITE_DATABASE_URL": "",
-        **{name: os.environ.get(name, value) for name, value in AUDIT.items()},
+        "UNWRITE_AUDIT_ATTACKS": os.environ.get("UNWRITE_AUDIT_ATTACKS", ATTACKS),
     }
     with (
         log.open("ab") as output,
