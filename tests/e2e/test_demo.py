@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -49,8 +50,15 @@ def test_the_demonstration_ends_with_a_table_and_a_report_and_leaves_nothing_run
 
 def test_ctrl_c_stops_all_that_the_demonstration_started(tmp_path: Path) -> None:
     home = tmp_path / "home"
+    terminal = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # what a shell starts with «&» ignores Ctrl-C
     with subprocess.Popen(
-        command(home, tmp_path / "out"), env=environment(), stdout=subprocess.PIPE, text=True
+        command(home, tmp_path / "out"),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=terminal,
     ) as process:
         assert process.stdout is not None
         assert any("Writing" in line for line in process.stdout)
