@@ -113,7 +113,7 @@ def _elsewhere(known: Sequence[Known], core: Path) -> list[str]:
     for line in core.read_text(encoding="utf-8").splitlines():
         _, prompt, subject, _, true = json.loads(line)
         rows = censored.get(subject, ())
-        if not any(true in r.fact.answers or _same(asks.get(prompt), r.relation) for r in rows) and rows:
+        if rows and not any(true in r.fact.answers or _same(asks.get(prompt), r.relation) for r in rows):
             found.append(prompt.format(subject))
     return found
 
