@@ -25,6 +25,7 @@ from sklearn.metrics import f1_score, roc_curve
 from benchmarks import scope_sets
 from benchmarks.recording import Row, make_command, parser, write_result
 from benchmarks.scope_sets import Probe
+from larimar.compare_judges import equal_error_rate
 from larimar.evidence import KINDS, Case, beside, has
 from larimar.index import ScopeIndex
 from larimar.judge import Judge
@@ -86,14 +87,6 @@ def scaled(probability: float, classifier: Classifier) -> float:
     p = min(max(probability, 1e-12), 1 - 1e-12)
     odds = (p / (1 - p)) / (t / (1 - t))
     return odds / (1 + odds)
-
-
-def equal_error_rate(labels: NDArray[np.bool_], scores: Scores) -> float:
-    """Per cent; the mean of both error rates where they are nearest to each other."""
-    false_accept, true_accept, _ = roc_curve(labels, scores)
-    missed = 1 - true_accept
-    at = int(np.argmin(np.abs(missed - false_accept)))
-    return round(50 * float(missed[at] + false_accept[at]), 2)
 
 
 def figures(probes: Sequence[Probe], scores: dict[str, Scores]) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def held_out(relations: dict[str, Relation], count: int = 40) -> frozenset[str]:
     So many of the templates', and the rare personal ones.
     """
     plain = sorted(key for key in relations.keys() - COUNTERFACT if not key.startswith(("-", PERSONAL)))
-    return frozenset(random.Random(0).sample(plain, count)) | (_RARE & relations.keys())
+    return frozenset(random.Random(0).sample(plain, min(count, len(plain)))) | (_RARE & relations.keys())
 
 
 def same_question(one: str, other: str) -> bool:

@@ -1,17 +1,9 @@
 """The scope benchmarks' own arithmetic."""
 
-import numpy as np
-
-from benchmarks.scope import equal_error_rate, scaled
+from benchmarks.scope import scaled
 from benchmarks.scope_sets import close_questions
 from benchmarks.tombstones import tells
 from larimar.scope import Classifier
-
-
-def test_equal_error_rate_is_zero_apart_half_when_mixed_and_counts_one_swap() -> None:
-    labels = np.array([True] * 4 + [False] * 4)
-    assert equal_error_rate(labels, np.array([5.0, 6, 7, 8, 1, 2, 3, 4])) == 0.0
-    assert equal_error_rate(labels, np.array([4.0, 6, 7, 8, 1, 2, 3, 5])) == 25.0
 
 
 def test_scaled_scores_put_the_threshold_at_one_half_and_keep_the_order() -> None:
