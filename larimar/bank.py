@@ -85,7 +85,8 @@ class Bank:
             raise DuplicateFact("a fact with this id is in the bank already; forget it first")
         taken = [self._rows_taken(entry) for entry in entries]
         self.index.check([entry.scope for entry in entries])
-        self._packed.update((entry.fact_id, bytearray(entry.to_bytes())) for entry in entries)
+        packed = [bytearray(entry.to_bytes()) for entry in entries]
+        self._packed.update(zip(ids, packed, strict=True))
         for leaf in {gone for i, n in zip(ids, taken, strict=True) for gone in self.routing.add(i, n)}:
             self.shards.drop(leaf)
         self._update(self._by_leaf(ids), +1)
@@ -110,8 +111,9 @@ class Bank:
             raise UnknownFact("a fact with this id is not in the bank")
         if old.kind != entry.kind or not torch.equal(old.value, entry.value):
             raise InvalidInput("only the phrasings of a written fact can be replaced")
+        packed = bytearray(entry.to_bytes())
         self.index.add(entry.scope)
-        before, self._packed[entry.fact_id] = self._packed[entry.fact_id], bytearray(entry.to_bytes())
+        before, self._packed[entry.fact_id] = self._packed[entry.fact_id], packed
         before[:] = bytes(len(before))
         self.shards.changed(self.routing.leaf(entry.fact_id))
 

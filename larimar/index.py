@@ -37,10 +37,12 @@ class Stored:
         plain, masked = np.asarray(self.plain), np.asarray(self.masked)
         if plain.ndim != 2 or plain.shape != masked.shape or not plain.size or len(plain) != len(self.texts):
             raise InvalidInput("a fact needs at least one phrasing, each with a plain and a masked embedding")
-        if not (np.isfinite(plain).all() and np.isfinite(masked).all()):
-            raise InvalidInput("scope vectors hold NaN or infinity")
-        for name, vectors in (("plain", plain), ("masked", masked)):
-            object.__setattr__(self, name, vectors.astype(np.float16).astype(np.float32))
+        with np.errstate(over="ignore"):  # what is too large becomes infinity, and is refused
+            rounded = {"plain": plain.astype(np.float16), "masked": masked.astype(np.float16)}
+        if not all(np.isfinite(vectors).all() for vectors in rounded.values()):
+            raise InvalidInput("scope vectors hold NaN, infinity or more than 65504; give finite embeddings")
+        for name, vectors in rounded.items():
+            object.__setattr__(self, name, vectors.astype(np.float32))
 
     @property
     def named(self) -> NDArray[np.bool_]:

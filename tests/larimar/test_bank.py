@@ -155,16 +155,61 @@ def test_errors_leave_the_state_as_it_was() -> None:
     assert len(lived.index.vectors.to_bytes()) == len(vectors)
 
 
+HALF = "S\ud800"
+"""Half of a surrogate pair: no UTF-8."""
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("fact_id", {"fact_id": 7}),
+        ("fact_id", {"fact_id": HALF}),
+        ("names", {"names": (HALF,)}),
+        ("names", {"names": (7,)}),
+        ("texts", {"texts": (HALF,)}),
+        ("65504", {"plain": np.full((1, 8), 1e5, np.float32)}),
+        ("65504", {"masked": np.full((1, 8), -1e5, np.float32)}),
+    ],
+)
+def test_what_cannot_be_packed_is_named_and_refused_before_a_bank_sees_it(
+    field: str, changes: dict[str, object]
+) -> None:
+    good = entry("a")
+
+    def spoiled() -> Entry:
+        scope = replace(good.scope, **changes)
+        return replace(good, fact_id=scope.fact_id, scope=scope)
+
+    with pytest.raises(InvalidInput, match=field):
+        spoiled()
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_an_entry_that_fails_to_be_packed_leaves_the_bank_as_it_was(data: st.DataObject) -> None:
+    """Whatever the reason: nothing is written before all entries are bytes."""
+    lived = bank(["a", "b"])
+    before, vectors = lived.digest(), lived.index.vectors.to_bytes()
+    made = [entry(f"n{i}") for i in range(data.draw(st.integers(1, 6)))]
+    for broken in (data.draw(st.sampled_from(made)), old := entry("a")):
+        object.__setattr__(broken, "mark", (object(),))
+    with pytest.raises(TypeError):
+        lived.add(made)
+    with pytest.raises(TypeError):
+        lived.replace_scope(old)
+    assert (lived.digest(), lived.index.vectors.to_bytes()) == (before, vectors)
+    assert len(lived) == len(lived.index) == 2
+    lived.remove(["a"])
+    lived.add([entry("a"), entry("n0")])
+
+
 @given(st.text(min_size=1), st.lists(st.text(), max_size=3), st.integers(1, 20), st.integers(1, 4))
 @settings(max_examples=60, deadline=None)
 def test_entries_survive_their_bytes(name: str, names: list[str], tokens: int, phrasings: int) -> None:
     vectors = np.random.default_rng(tokens).standard_normal((2, phrasings, 6)).astype(np.float32)
     scope = Stored(name, tuple(names), ("t",) * phrasings, vectors[0], vectors[1])
-    try:
-        value = torch.arange(tokens * 3, dtype=torch.int16).reshape(tokens, 3)
-        data = Entry(name, "tombstone", value, tokens, scope).to_bytes()
-    except UnicodeEncodeError:
-        return
+    value = torch.arange(tokens * 3, dtype=torch.int16).reshape(tokens, 3)
+    data = Entry(name, "tombstone", value, tokens, scope).to_bytes()
     again = Entry.from_bytes(data)
     assert again.to_bytes() == data
     assert (again.fact_id, again.scope.names, again.answer_tokens) == (name, tuple(names), tokens)

@@ -3,6 +3,7 @@
 import pytest
 
 from larimar import Fact, Larimar
+from larimar.errors import InvalidInput
 from larimar.text import open_ended, spaced
 
 
@@ -25,6 +26,14 @@ def test_a_name_that_nobody_can_see_is_no_name() -> None:
         "f", "The code is", "7", subject="\u00ad", aliases=("", " ", "\u200b", "\u200d \ufeff", "Ada")
     )
     assert fact.names == ("Ada",)
+
+
+@pytest.mark.parametrize("field", ["id", "prompt", "answer", "subject", "aliases"])
+@pytest.mark.parametrize("given", [7, None, "S\ud800"])
+def test_what_is_no_text_is_named_and_refused(field: str, given: object) -> None:
+    fields = {"id": "f", "prompt": "The capital of Ruritania is", "answer": "Strelsau"}
+    with pytest.raises(InvalidInput, match=field):
+        Fact(**fields | {field: (given,) if field == "aliases" else given})
 
 
 def test_an_order_reads_the_memory_like_the_open_prompt_and_the_base_decoder_sees_it_as_it_is(
