@@ -43,11 +43,11 @@ Template = tuple[str, str]
 
 def sentences(path: Path, shortest: int = 4, longest: int = 40) -> list[str]:
     """Sentences of `shortest` to `longest` words of a text file with one passage a line."""
-    import sentencex
+    from larimar.sentences import segmented
 
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        for sentence in sentencex.segment("en", line.strip()):
+        for sentence in segmented(line.strip()):
             text = " ".join(sentence.split())
             if shortest <= len(text.split()) <= longest and text[-1:] in ".!?":
                 kept.append(text)

@@ -14,12 +14,12 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import sentencex
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
 from larimar.index import Stored
 from larimar.names import MASK, NEAR, Located, Word, folded, locate, normalise, words_of
+from larimar.sentences import segmented
 from larimar.vectors import Floats
 
 Kind = Literal["with_subject", "without_subject"]
@@ -81,7 +81,7 @@ def sentences_of(text: str) -> list[str]:
     """The normalised text and, if it has several, its sentences."""
     whole = normalise(text).strip()
     lines = [line for line in whole.splitlines() if line.strip()]
-    parts = [part.strip() for line in lines for part in sentencex.segment("en", line) if part.strip()]
+    parts = [part.strip() for line in lines for part in segmented(line) if part.strip()]
     return [whole, *parts] if len(parts) > 1 else [whole or " "]
 
 

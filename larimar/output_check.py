@@ -13,11 +13,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import sentencex
-
 from larimar.entry import Entry
 from larimar.marks import Mark, tells
 from larimar.names import SMALL_WORDS, folded
+from larimar.sentences import segmented
 
 _WORD = re.compile(r"\w+")
 _SMALL = 3
@@ -175,7 +174,7 @@ def _until_told(
 def _spans(text: str) -> Iterator[tuple[str, int, int]]:
     """Sentences with their places in the text."""
     at = 0
-    for part in sentencex.segment("en", text):
+    for part in segmented(text):
         sentence = part.strip()
         if not sentence:
             continue
