@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from larimar.errors import InvalidInput
-from larimar.given import require_text
+from larimar.given import require_texts
 from larimar.index import Stored
 from larimar.marks import BITS, Mark
 from larimar.vectors import Floats
@@ -44,9 +44,9 @@ class Entry:
 
     def __post_init__(self) -> None:
         """Refuse entries that no bank could hold."""
-        require_text("fact_id", [self.fact_id])
-        require_text("scope.names", self.scope.names)
-        require_text("scope.texts", self.scope.texts)
+        require_texts("fact_id", [self.fact_id])
+        require_texts("scope.names", self.scope.names)
+        require_texts("scope.texts", self.scope.texts)
         value = self.value
         if self.kind not in KINDS or value.ndim != 2 or value.dtype != torch.int16 or not value.numel():
             raise InvalidInput(

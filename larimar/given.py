@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from larimar.errors import InvalidInput
 
 _HALF = re.compile(r"[\ud800-\udfff]")
 
 
-def require_text(name: str, given: Iterable[object]) -> None:
-    """Refuse what is no text, or half of a character, which UTF-8 cannot encode. Raises InvalidInput."""
+def require_texts(name: str, given: Collection[object]) -> None:
+    """Refuse one bare text, whose characters would pass for texts, and a list with anything else than texts.
+
+    Half of a character is no text: UTF-8 cannot encode it. Raises InvalidInput.
+    """
+    if isinstance(given, str) or not isinstance(given, Collection):
+        raise InvalidInput(f"{name}: give a list of texts, even of a single one")
     for text in given:
         if not isinstance(text, str) or _HALF.search(text):
             raise InvalidInput(f"{name}: give a str of whole characters, without halves of surrogate pairs")

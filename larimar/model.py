@@ -21,6 +21,7 @@ from larimar.bank import Bank
 from larimar.decoding import Sampling
 from larimar.entry import Entry
 from larimar.errors import InvalidInput, UnknownFact
+from larimar.given import require_texts
 from larimar.index import Stored
 from larimar.marks import mark_of
 from larimar.names import named
@@ -81,18 +82,20 @@ class Larimar:
         return self._add(facts, "tombstone")
 
     def forget(self, fact_ids: Sequence[str]) -> None:
-        """Take facts out (alpha = -1), exactly. Raises UnknownFact; then nothing changed."""
+        """Take facts out (alpha = -1), exactly. Raises InvalidInput, UnknownFact; then nothing changed."""
+        require_texts("fact_ids", fact_ids)
         self.bank.remove(fact_ids)
         self._tombstones.drop(fact_ids)
 
     def widen(self, fact_id: str, phrasings: Sequence[str]) -> Entry:
         """Add new phrasings to a fact's scope; costs no memory row. Returns the new ledger entry.
 
-        Raises UnknownFact, and InvalidInput for no phrasings.
+        Raises UnknownFact, and InvalidInput for no phrasings or what is no list of texts.
         """
         old = self.bank.entries.get(fact_id)
         if old is None:
             raise UnknownFact("a fact with this id is not in the bank")
+        require_texts("phrasings", phrasings)
         if not phrasings:
             raise InvalidInput("a scope is widened by at least one phrasing")
         more = self.weights.detector.store(fact_id, phrasings, old.scope.names)
@@ -111,7 +114,8 @@ class Larimar:
         return self.bank.digest(key)
 
     def in_scope(self, prompts: Sequence[str]) -> list[str | None]:
-        """The id of the fact that answers for each prompt, or None."""
+        """The id of the fact that answers for each prompt, or None. Raises InvalidInput for no list of texts."""
+        require_texts("prompts", prompts)
         hits = self.weights.detector.route(prompts, self.bank.index)
         return [None if hit is None else hit.fact_id for hit in hits]
 
@@ -127,6 +131,7 @@ class Larimar:
 
     def reading(self, prompts: Sequence[str], fact_id: str) -> list[Route]:
         """The routes with the scope detector off: every prompt reads the memory at one fact's key."""
+        require_texts("prompts", prompts)
         if fact_id not in self.bank.entries:
             raise UnknownFact("a fact with this id is not in the bank")
         return self._routes(prompts, [fact_id] * len(prompts))

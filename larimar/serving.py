@@ -18,6 +18,7 @@ from larimar import checkpoint as checkpoints
 from larimar.config import LarimarConfig
 from larimar.decoding import Decoder, Query, Sampling
 from larimar.encoders import build_reader
+from larimar.given import require_texts
 from larimar.reader import Reader
 from larimar.scope import DetectorName, ScopeDetector, load_detector
 from larimar.text import spaced
@@ -73,6 +74,7 @@ class Weights:
 
         What may only be said in its own words has probability one in these words and zero in all others.
         """
+        require_texts("targets", targets)
         results = [0.0] * len(routes)
         for decoder, at in self.by_decoder(routes):
             found = decoder.log_likelihoods([routes[i].query for i in at], [spaced(targets[i]) for i in at])
@@ -102,13 +104,18 @@ class BaseDecoder:
 
     def generate(self, prompts: Sequence[str], **sampling: Any) -> list[list[str]]:
         """Completions of each prompt; keywords are the fields of `Sampling`."""
-        return self._decoder.generate([self._decoder.query(p.strip()) for p in prompts], Sampling(**sampling))
+        return self._decoder.generate(self._queries(prompts), Sampling(**sampling))
 
     def next_logits(self, prompts: Sequence[str]) -> Tensor:
         """Logits (N, V) of the token after each prompt."""
-        return self._decoder.next_logits([self._decoder.query(p.strip()) for p in prompts])
+        return self._decoder.next_logits(self._queries(prompts))
 
     def score(self, prompts: Sequence[str], targets: Sequence[str]) -> list[float]:
         """Mean log-probability a token (nats) of each target after its prompt."""
-        queries = [self._decoder.query(p.strip()) for p in prompts]
-        return self._decoder.log_likelihoods(queries, [spaced(t) for t in targets])
+        require_texts("targets", targets)
+        return self._decoder.log_likelihoods(self._queries(prompts), [spaced(t) for t in targets])
+
+    def _queries(self, prompts: Sequence[str]) -> list[Query]:
+        """Prompts as the decoder sees them. Raises InvalidInput for what is no list of texts."""
+        require_texts("prompts", prompts)
+        return [self._decoder.query(prompt.strip()) for prompt in prompts]

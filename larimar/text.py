@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from larimar.errors import InvalidInput
-from larimar.given import require_text
+from larimar.given import require_texts
 from larimar.names import visible
 
 TOMBSTONE = "unknown"
@@ -29,8 +29,8 @@ class Fact:
     def __post_init__(self) -> None:
         """Refuse facts without an id, a prompt or an answer, and what is no text."""
         for name in ("id", "prompt", "answer", "subject"):
-            require_text(name, [getattr(self, name)])
-        require_text("aliases", self.aliases)
+            require_texts(name, [getattr(self, name)])
+        require_texts("aliases", self.aliases)
         if not self.id or not self.prompt.strip() or not self.answer.strip():
             raise InvalidInput("a fact needs an id, a prompt and an answer, none of them empty")
 
