@@ -80,8 +80,18 @@ class Tombstones:
     def drop(self, fact_ids: Iterable[str]) -> None:
         """Forget these names."""
         self._seen.difference_update(fact_ids)
-        self.names, self._stale = {i: n for i, n in self.names.items() if i in self._seen}, True
+        self.names = {i: n for i, n in self.names.items() if i in self._seen}
+        self._words, self._stale = None, True
         self.marks, self._namings = {i: m for i, m in self.marks.items() if i in self._seen}, None
+
+    def texts(self) -> Iterator[str]:
+        """Every text that is held at the moment, for a scan of the state: ids, names, and words made of them."""
+        yield from self._seen
+        for names in self.names.values():
+            yield from names
+        yield from self._words or ()
+        for namings_of in (self._namings or {}).values():
+            yield from (word for words, fact_id in namings_of for word in (*words, fact_id))
 
     def told(self, sentence: Sentence) -> str | None:
         """The id of a tombstone whose subject the sentence identifies and whose answer its new words seem to tell."""

@@ -35,8 +35,8 @@ def traces(model: Larimar, prompt: str, answer: str, names: Sequence[str] = ()) 
 
 
 def state_blobs(model: Larimar, fact_ids: Sequence[str] = ()) -> Iterator[tuple[str, bytes]]:
-    """(place, bytes) of the bank: every ledger entry, every phrasing's vectors, the memory, and what the memory
-    returns at the keys of `fact_ids`, as text.
+    """(place, bytes) of the model's state: every ledger entry, every phrasing's vectors, the memory, what the memory
+    returns at the keys of `fact_ids`, as text, and what the output check knows of tombstones.
     """
     bank = model.bank
     for entry in bank.entries.values():
@@ -47,6 +47,7 @@ def state_blobs(model: Larimar, fact_ids: Sequence[str] = ()) -> Iterator[tuple[
     yield from (("the search index", buffer.tobytes()) for buffer in bank.index.vectors.buffers())
     for leaf in bank.routing:
         yield "the memory", bank.shards.memory(leaf, bank.routing.facts(leaf)).cross.cpu().numpy().tobytes()
+    yield "the output check", "\n".join(model._tombstones.texts()).encode()
     for fact_id in fact_ids:
         yield "the memory, read at the fact's key", readout_text(model, fact_id).encode()
 

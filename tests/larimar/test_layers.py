@@ -75,6 +75,27 @@ def test_every_kind_of_trace_is_there_while_the_fact_is_and_gone_after_forgettin
     assert any(place == "the memory, read at the fact's key" for place, _ in state_blobs(tiny, ["f1"]))
 
 
+def test_the_scan_sees_names_that_the_output_check_holds_and_none_after_forgetting(tiny: Larimar) -> None:
+    stays = Fact("f2", "Tom Reed lives in the city of", "Porto", subject="Tom Reed")
+    tiny.censor([FACT, stays])
+    tiny.generate(["Bees make"])  # the check takes its words when it is first used
+
+    def seen(text: str) -> bool:
+        return any(
+            text.casefold() in blob.decode().casefold().split("\n")
+            for place, blob in state_blobs(tiny)
+            if place == "the output check"
+        )
+
+    words = [FACT.subject, "Reyes"]
+    assert all(map(seen, words))
+    tiny.forget([FACT.id])
+    assert not any(map(seen, [*words, FACT.id]))
+    tiny.generate(["Bees make"])
+    assert not any(map(seen, [*words, FACT.id]))
+    assert seen("Tom Reed")
+
+
 def test_short_facts_have_no_telling_run_of_tokens(tiny: Larimar) -> None:
     assert set(traces(tiny, "It is", "x")) <= {"embedding", "token ids", "codes"}
     assert "token ids" not in traces(tiny, "Is", "x")
