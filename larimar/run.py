@@ -271,11 +271,13 @@ class Run:
             cut_log(self.directory, self.step)
         if self.sharded:
             self.parts.load_state(str(self.directory / "sharded"))
-            return
-        with torch.no_grad():
-            for parameter, saved in zip(self.trained, state["trained"], strict=True):
-                parameter.copy_(saved.reshape(parameter.shape))
-        self.optimiser.load_state_dict(state["optimiser"])
+        else:
+            with torch.no_grad():
+                for parameter, saved in zip(self.trained, state["trained"], strict=True):
+                    parameter.copy_(saved.reshape(parameter.shape))
+            self.optimiser.load_state_dict(state["optimiser"])
+        for group, own in zip(self.optimiser.param_groups, self._groups(), strict=True):
+            group["peak"] = own["peak"]  # of this schedule, not of the one that was saved
 
     def _describe(self) -> None:
         """`run.json`: everything that says what this run is; what another one logged here goes."""

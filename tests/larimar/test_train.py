@@ -101,6 +101,19 @@ def test_a_run_interrupted_within_an_update_is_the_run_that_was_not(
     assert same(tmp_path / "parts", tmp_path / "whole")
 
 
+def test_a_resumed_run_learns_at_the_rate_that_it_is_given(draw: corpus.Source, tmp_path: Path) -> None:
+    """«Lower --learning-rate» is what a run says whose numbers are not finite."""
+    first = run(tmp_path / "run", 2)
+    first.train(draw)
+    slower = Schedule(steps=3, batch=16, learning_rate=1e-3, warm_up=2)
+    second = Run(tmp_path / "run", preset("tiny"), slower, "cpu")
+    second.train(draw)
+    groups = zip(first.optimiser.param_groups, second.optimiser.param_groups, strict=True)
+    for before, after in groups:
+        assert after["peak"] == pytest.approx(before["peak"] / 10)
+        assert after["lr"] == after["peak"] * slower.factor(2)
+
+
 def test_a_run_of_another_configuration_is_refused(draw: corpus.Source, tmp_path: Path) -> None:
     run(tmp_path / "run", 1).train(draw)
     with pytest.raises(SystemExit, match="another configuration"):
