@@ -18,11 +18,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from larimar.errors import InvalidInput
 from larimar.prefix import extra_pair
 from larimar.reader import Condition, Packed, conditioned, pack
 
 _SEQUENCES = 256
 """Sequences decoded side by side."""
+_SEEDS = 2**43
+"""Seeds below it, times a million, fit into the 64 bits of a generator."""
 _SCORED = 64
 """Prompts scored side by side."""
 
@@ -39,6 +42,16 @@ class Sampling:
     top_k: int = 50
     seed: int = 0
     greedy: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that nothing could be drawn with. Raises InvalidInput."""
+        for name, least in (("samples", 1), ("max_tokens", 0), ("min_tokens", 0), ("top_k", 0)):
+            if not getattr(self, name) >= least:
+                raise InvalidInput(f"{name} must be at least {least}")
+        if not 0 <= self.temperature < float("inf"):
+            raise InvalidInput("temperature must be a finite number of at least 0; 0 draws greedily")
+        if not -_SEEDS < self.seed < _SEEDS:
+            raise InvalidInput(f"seed must be between -{_SEEDS} and {_SEEDS}")
 
 
 @dataclass(frozen=True)
@@ -144,8 +157,9 @@ class Decoder:
     def next_logits(self, queries: Sequence[Query]) -> Tensor:
         """Logits (N, V) of the first token after each query; equal lists are read in equal batches."""
         batches = list(_batches(queries, _SCORED))
-        found = [self._logits(self._read([queries[i] for i in rows]).last) for rows in batches]
-        places = torch.tensor([i for rows in batches for i in rows])
+        found = [self._logits(self._embedding.weight[:0])]  # no query, no logits: (0, V)
+        found += [self._logits(self._read([queries[i] for i in rows]).last) for rows in batches]
+        places = torch.tensor([i for rows in batches for i in rows], dtype=torch.int64)
         return torch.cat(found)[places.argsort()]
 
     def log_likelihoods(self, queries: Sequence[Query], targets: Sequence[str]) -> list[float]:
@@ -154,10 +168,12 @@ class Decoder:
 
     @torch.inference_mode()
     def force(self, queries: Sequence[Query], targets: Sequence[str]) -> list[Forced]:
-        """Each target text behind its query.
+        """Each target text behind its query. Raises InvalidInput when there are not as many.
 
         Equal queries are read once, however many targets they have; equal pairs are scored once.
         """
+        if len(queries) != len(targets):
+            raise InvalidInput(f"expected one target for each of {len(queries)} prompts, not {len(targets)}")
         ids = [tuple(self.tokenizer(t, add_special_tokens=False).input_ids) for t in targets]
         asked: dict[Hashable, set[tuple[int, ...]]] = defaultdict(set)
         for query, target in zip(queries, ids, strict=True):

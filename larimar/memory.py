@@ -195,10 +195,19 @@ class Memory:
 
     @cached_property
     def _factor(self) -> Tensor:
-        """Lower Cholesky factor (K, K) float64 of C + lambda I, taken at the first read after a change."""
+        """Lower Cholesky factor (K, K) float64 of C + lambda I, taken at the first read after a change.
+
+        Raises InvalidInput where there is none: then rows were taken out that had not been written.
+        """
         covariance = self._covariance.to(torch.float64).mul_(2.0 ** (-2 * KEY_BITS))
         covariance.diagonal().add_(self.ridge)
-        return torch.linalg.cholesky(covariance)
+        factor, failed = torch.linalg.cholesky_ex(covariance)
+        if failed:
+            raise InvalidInput(
+                "the memory cannot be read: rows were forgotten that were never written; write them back, or "
+                "build it anew from the ledger"
+            )
+        return factor
 
     @cached_property
     def _columns(self) -> Tensor:

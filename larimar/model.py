@@ -58,14 +58,15 @@ class Larimar:
 
     @classmethod
     def load(
-        cls, checkpoint: Path | None = None, device: str = "auto", detector: DetectorName = "isd"
+        cls, checkpoint: str | Path | None = None, device: str = "auto", detector: DetectorName = "isd"
     ) -> Larimar:
         """The model of a checkpoint directory (None: the shipped one) with an empty bank.
 
         `device`: `cpu`, `cuda`, or `auto`. `detector`: the scope detector, `isd` or `esd`. Raises the checkpoint and
         weights errors of `larimar.errors`.
         """
-        weights = Weights.load(checkpoint or checkpoints.default_directory(), present(device), detector)
+        directory = Path(checkpoint) if checkpoint else checkpoints.default_directory()
+        weights = Weights.load(directory, present(device), detector)
         return cls(weights, Bank(weights.config))
 
     def with_bank(self, entries: Iterable[Entry] = ()) -> Larimar:
@@ -168,8 +169,11 @@ class Larimar:
         """The answer part of what the memory returns at a fact's key, as text with its leading space.
 
         A pooled latent spells no tokens: a tombstone says its word, a fact is what the reader says greedily.
+        Raises UnknownFact.
         """
-        entry = self.bank.entries[fact_id]
+        entry = self.bank.entries.get(fact_id)
+        if entry is None:
+            raise UnknownFact("a fact with this id is not in the bank")
         ids = self.weights.reader.spell(self._readout([fact_id])[0])
         if ids is not None:
             return self.weights.base.tokenizer.decode(ids[-entry.answer_tokens :])

@@ -18,6 +18,7 @@ from larimar import checkpoint as checkpoints
 from larimar.config import LarimarConfig
 from larimar.decoding import Decoder, Query, Sampling
 from larimar.encoders import build_reader
+from larimar.errors import InvalidInput
 from larimar.given import require_texts
 from larimar.reader import Reader
 from larimar.scope import DetectorName, ScopeDetector, load_detector
@@ -75,6 +76,8 @@ class Weights:
         What may only be said in its own words has probability one in these words and zero in all others.
         """
         require_texts("targets", targets)
+        if len(routes) != len(targets):
+            raise InvalidInput(f"expected one target for each of {len(routes)} prompts, not {len(targets)}")
         results = [0.0] * len(routes)
         for decoder, at in self.by_decoder(routes):
             found = decoder.log_likelihoods([routes[i].query for i in at], [spaced(targets[i]) for i in at])
