@@ -88,6 +88,24 @@ def test_rows_are_added_and_removed_without_losing_input(requester: FlaskClient)
     assert 'name="facts-1-prompt"' not in fewer
 
 
+@pytest.mark.parametrize("place", ["/requests/new", "/facts/new"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"remove_fact": "9" * 5000},
+        {"remove_fact": "²"},
+        {"facts-²-prompt": "x"},
+        {f"facts-{'9' * 5000}-prompt": "x"},
+    ],
+    ids=range(4),
+)
+def test_odd_numbers_of_rows_change_nothing(reviewer: FlaskClient, place: str, odd: dict[str, str]) -> None:
+    answer = reviewer.post(place, data=form(ANA, BEN) | {"add_fact": "1"} | odd)
+    assert answer.status_code == 200
+    assert "Ana Reyes is" in answer.text
+    assert "Ben Okafor was born in" in answer.text
+
+
 def test_many_names_of_a_subject_are_split_at_commas(requester: FlaskClient, scenario: Scenario) -> None:
     data = form(ANA, kind="censor") | {"facts-0-aliases": "A. Reyes, Anita ,, "}
     request_id = requester.post("/requests/new", data=data).location.rsplit("/", 1)[-1]

@@ -154,6 +154,15 @@ def test_decision_on_an_outdated_page_changes_nothing(
     assert wakes == []
 
 
+@pytest.mark.parametrize("version", ["9" * 5000, "9" * 12, "²", "-1", "one"], ids=range(5))
+def test_version_that_no_page_shows_decides_nothing(
+    reviewer: FlaskClient, scenario: Scenario, users: Users, version: str
+) -> None:
+    item = scenario.submit(users["requester"], ANA, kind="censor")
+    assert 'class="notice warn"' in press(reviewer, item.id, "approve", version=version)
+    assert scenario.state(item.id) == "received"
+
+
 def test_forms_carry_the_version_except_those_that_destroy(
     reviewer: FlaskClient, scenario: Scenario, users: Users
 ) -> None:

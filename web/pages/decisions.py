@@ -20,9 +20,11 @@ from web.blinding import blind
 from web.context import services, transaction, wake_after_commit
 from web.identity import caller, page, visible_request
 from web.pages import pages
+from web.pages.forms import whole_number
 from web.pages.requests import render_request
 
 Step = Callable[[Session], Job | object]
+_NO_VERSION = -1  # what no page shows: such a decision is refused as one on an outdated page
 
 
 @pages.post("/requests/<request_id>/approve")
@@ -166,5 +168,8 @@ def _with_reason(
 
 
 def _version() -> int | None:
-    value = request.form.get("version", "")
-    return int(value) if value.isdecimal() else None
+    value = request.form.get("version")
+    if value is None:
+        return None
+    seen = whole_number(value)
+    return _NO_VERSION if seen is None else seen

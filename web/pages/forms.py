@@ -6,11 +6,13 @@ pages agree.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from flask import request
 from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
 from wtforms import (
     FieldList,
     Form,
@@ -44,7 +46,14 @@ BY_CODE: Mapping[str, tuple[str, str]] = {
     FactNotWritten.code: ("prompt", "The memory holds no fact with exactly this prompt and answer."),
     DuplicateFact.code: ("prompt", "This fact is listed twice, or it is there already."),
 }
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_ROW = re.compile(r"facts-[0-9]{1,9}-")
 TOKEN_LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", "0": "No expiry"}
+
+
+def whole_number(text: str) -> int | None:
+    """What a field of at most nine ASCII digits says; None for everything else, which `int` may refuse."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def choices_of(labels: Mapping[str, str]) -> list[SelectChoice]:
@@ -75,6 +84,19 @@ class FactForm(Form):  # type: ignore[misc]
 
 class FactsForm(FlaskForm):  # type: ignore[misc]
     """Facts to be written into the memory."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        """Fields of rows whose number WTForms could not read, such as `facts-²-prompt`, are left out."""
+
+        def wrap_formdata(self, form: FlaskForm, formdata: Any) -> Any:
+            """What was sent, without those."""
+            sent = super().wrap_formdata(form, formdata)
+            if sent is None:
+                return None
+            fields = sent.items(multi=True)
+            return MultiDict(
+                (name, value) for name, value in fields if _ROW.match(name) or not name.startswith("facts")
+            )
 
     facts = FieldList(FormField(FactForm), min_entries=1)
 
@@ -118,14 +140,15 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
 
 def edit_rows(form: FactsForm, most: int) -> FactsForm | None:
     """The form with a row more or a row less, if one of those buttons was pressed; else None."""
-    removed = request.form.get("remove_fact", "")
-    if "add_fact" not in request.form and not removed:
+    pressed = request.form.get("remove_fact", "")
+    if "add_fact" not in request.form and not pressed:
         return None
     data: dict[str, Any] = form.data
     rows: list[dict[str, Any]] = list(data["facts"])
-    if removed.isdecimal() and int(removed) < len(rows) and len(rows) > 1:
-        del rows[int(removed)]
-    elif not removed and len(rows) < most:
+    removed = whole_number(pressed)
+    if removed is not None and removed < len(rows) and len(rows) > 1:
+        del rows[removed]
+    elif not pressed and len(rows) < most:
         rows.append({})
     data["facts"] = rows
     return type(form)(formdata=None, data=data)
