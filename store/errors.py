@@ -208,7 +208,7 @@ class ReasonRequired(StoreError):
 
 
 class SamePerson(StoreError):
-    """Who submitted a request may not approve it."""
+    """Who submitted a request may neither approve it nor accept its leak."""
 
     code = "same_person"
     status = 403

@@ -103,8 +103,7 @@ def approve(
     `SamePerson` unless `allow_submitter`; `FactGone` or `AlreadyUnderway` if another request was faster.
     """
     request = get(session, request_id)
-    if request.submitted_by == actor and not allow_submitter:
-        raise SamePerson("Who submitted a request may not approve it. Ask another reviewer.")
+    _refuse_submitter(request, actor, "approve it", allow_submitter)
     ledger.lock(session, request.bank_id)
     states.transition(session, request_id, "approve", actor=actor, expected_version=expected_version)
     rows = fact_rows(session, request_id)
@@ -165,9 +164,16 @@ def retry(
 
 
 def accept(
-    session: Session, request_id: str, *, actor: str, reason: str, expected_version: int | None = None
+    session: Session,
+    request_id: str,
+    *,
+    actor: str,
+    reason: str,
+    expected_version: int | None = None,
+    allow_submitter: bool = False,
 ) -> Request:
-    """Accept a residual leak with a reason: the request is completed."""
+    """Accept a residual leak with a reason: the request is completed. `SamePerson` unless `allow_submitter`."""
+    _refuse_submitter(get(session, request_id), actor, "accept its leak", allow_submitter)
     return states.transition(
         session, request_id, "accept", actor=actor, reason=reason, expected_version=expected_version
     )
@@ -221,6 +227,11 @@ def events_of(session: Session, request_id: str) -> list[Event]:
     """What happened to a request, in order."""
     get(session, request_id)
     return events.list_events(session, request_id=request_id, limit=1000)
+
+
+def _refuse_submitter(request: Request, actor: str, step: str, allowed: bool) -> None:
+    if request.submitted_by == actor and not allowed:
+        raise SamePerson(f"Who submitted a request may not {step}. Ask another reviewer.")
 
 
 def _check_words(submission: Submission) -> None:

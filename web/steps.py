@@ -18,14 +18,15 @@ HUMAN_STEPS = {
     "cancel": "requests:write",
     "stop_audit": "requests:decide",
 }
+FOR_ANOTHER_PERSON = frozenset({"approve", "accept"})  # dual control: not for who submitted the request
 
 
 def allowed_steps(session: Session, request: Request, caller: Caller, allow_self_approval: bool) -> list[str]:
     """The steps by name, in the order in which pages show them."""
     possible = set(allowed_events(session, request))
     steps = [step for step, scope in HUMAN_STEPS.items() if step in possible and caller.can(scope)]
-    if is_own(request, caller) and not allow_self_approval and "approve" in steps:
-        steps.remove("approve")
+    if is_own(request, caller) and not allow_self_approval:
+        steps = [step for step in steps if step not in FOR_ANOTHER_PERSON]
     return steps
 
 
@@ -40,11 +41,13 @@ def may_read_texts(request: Request, caller: Caller) -> bool:
 
 
 def approval_note(request: Request, caller: Caller, allow_self_approval: bool) -> str:
-    """Why there is no approve button, where a reader would look for one."""
-    if request.state != "received":
-        return ""
-    if not caller.can("requests:decide"):
+    """Why there is no button to approve or to accept, where a reader would look for one."""
+    if request.state == "received" and not caller.can("requests:decide"):
         return "A reviewer decides on this request."
-    if is_own(request, caller) and not allow_self_approval:
+    if not is_own(request, caller) or allow_self_approval or not caller.can("requests:decide"):
+        return ""
+    if request.state == "received":
         return "You submitted this request, so another reviewer must approve it."
+    if request.state == "residual":
+        return "You submitted this request, so another reviewer must accept what still leaks. You may repair it again."
     return ""

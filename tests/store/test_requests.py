@@ -135,6 +135,20 @@ def test_who_submitted_may_not_approve_unless_the_policy_says_so(database: Datab
         assert requests.approve(session, request.id, actor="requester", allow_submitter=True)
 
 
+def test_who_submitted_may_not_accept_its_leak_unless_the_policy_says_so(
+    database: Database, vault: Vault
+) -> None:
+    request = submitted(database, vault, CLEO, kind="censor")
+    with database.session() as session:
+        requests.approve(session, request.id, actor="reviewer")
+    moved(database, request.id, "start", "applied", "audited_leaking")
+    with pytest.raises(SamePerson), database.session() as session:
+        requests.accept(session, request.id, actor="requester", reason="mine")
+    with database.session() as session:
+        row = requests.accept(session, request.id, actor="requester", reason="mine", allow_submitter=True)
+    assert row.state == "completed"
+
+
 def test_an_approval_of_an_old_view_is_stale(database: Database, vault: Vault) -> None:
     request = submitted(database, vault, CLEO, kind="censor")
     with pytest.raises(StaleVersion), database.session() as session:

@@ -113,6 +113,34 @@ def test_residual_leak_is_repaired_again_or_accepted_with_a_reason(
     assert "found no leak" not in page
 
 
+def test_submitter_cannot_accept_a_leak_and_is_told_why(
+    app: APIFlask, reviewer: FlaskClient, bearer: Bearer, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["reviewer"], ANA, verdict="fail", kind="censor")
+    page = reviewer.get(f"/requests/{item.id}").text
+    assert "another reviewer must accept" in page
+    assert f"/requests/{item.id}/retry" in page
+    assert f"/requests/{item.id}/accept" not in page
+    assert "Ask another reviewer" in press(reviewer, item.id, "accept", reason="Only a guess.")
+    place, headers = f"/api/v1/requests/{item.id}", bearer("reviewer")
+    assert app.test_client().get(place, headers=headers).json["allowed"] == ["retry"]
+    answer = app.test_client().post(f"{place}/accept", json={"reason": "A guess."}, headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (403, "same_person")
+    assert scenario.state(item.id) == "residual"
+
+
+def test_submitter_accepts_a_leak_where_the_operator_allows_it(
+    app: APIFlask, reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    known = app.extensions["unwrite"]
+    alone = known.settings.model_copy(update={"allow_self_approval": True})
+    app.extensions["unwrite"] = replace(known, settings=alone)
+    item, _ = scenario.completed(users["reviewer"], ANA, verdict="fail", kind="censor")
+    assert f"/requests/{item.id}/accept" in reviewer.get(f"/requests/{item.id}").text
+    press(reviewer, item.id, "accept", reason="Only a guess.")
+    assert scenario.state(item.id) == "completed"
+
+
 def test_what_changed_the_memory_is_not_cancelled_on_its_way_through_another_audit(
     app: APIFlask, reviewer: FlaskClient, bearer: Bearer, scenario: Scenario, users: Users
 ) -> None:

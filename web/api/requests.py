@@ -178,9 +178,20 @@ def retry_request(request_id: str) -> Decision:
 @api.input(ReasonIn)
 @api.output(Decision)
 def accept_request(request_id: str, json_data: ReasonIn) -> Decision:
-    """Accept a leak that remains, with a reason; the request is completed"""
+    """Accept a leak that remains, with a reason
+
+    The request is completed. Who submitted it may not accept its leak.
+    """
+    settings = services().settings
     with transaction() as session:
-        return _decided(requests.accept(session, request_id, actor=caller().user_id, reason=json_data.reason))
+        accepted = requests.accept(
+            session,
+            request_id,
+            actor=caller().user_id,
+            reason=json_data.reason,
+            allow_submitter=settings.allow_self_approval,
+        )
+        return _decided(accepted)
 
 
 @api.post("/requests/<request_id>/destroy-answers")

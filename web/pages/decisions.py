@@ -104,11 +104,17 @@ def deny(request_id: str) -> ResponseReturnValue:
 @page("requests:decide")
 def accept(request_id: str) -> ResponseReturnValue:
     """Accept a leak that remains, with a reason."""
+    settings = services().settings
     return _with_reason(
         request_id,
         "accept",
         lambda session, reason: requests.accept(
-            session, request_id, actor=caller().user_id, reason=reason, expected_version=_version()
+            session,
+            request_id,
+            actor=caller().user_id,
+            reason=reason,
+            expected_version=_version(),
+            allow_submitter=settings.allow_self_approval,
         ),
         "The leak was accepted and the request completed.",
     )
