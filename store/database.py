@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,7 @@ _SCRUB_WAIT_MS = 2000
 _log = logging.getLogger("unwrite.store")
 _READ_ONLY = "unwrite_read_only"
 _ERASED = "unwrite_erased"
+_AT_ONCE = "unwrite_at_once"
 
 
 class Database:
@@ -49,6 +50,7 @@ class Database:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         self._readers = self.engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True})
+        self._hasty = self.engine.execution_options(**{_AT_ONCE: True})
 
     @contextmanager
     def session(self, *, read_only: bool = False) -> Iterator[Session]:
@@ -64,6 +66,18 @@ class Database:
             log.settle(session)
         if session.info.get(_ERASED):
             self._scrub_after_commit()
+
+    def attempt(self, work: Callable[[Session], object]) -> bool:
+        """Do `work` in a writing transaction that waits for no other one; False if it could not be had at once.
+
+        For notes that may be missed: they append no event, and on Postgres skip rows that are locked.
+        """
+        try:
+            with _typed_errors(), Session(self._hasty) as session, session.begin():
+                work(session)
+        except (StoreError, sa.exc.DBAPIError):
+            return False
+        return True
 
     def scrub(self) -> bool:
         """Make erased data physically gone from the SQLite files: VACUUM if a transaction erased something
@@ -207,8 +221,21 @@ def _settle(cursor: Any, owed: int) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reading = connection.get_execution_options().get(_READ_ONLY)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if options.get(_READ_ONLY):
+        connection.exec_driver_sql("BEGIN")
+    elif options.get(_AT_ONCE):
+        _begin_at_once(connection)
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_at_once(connection: Connection) -> None:
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """The people who work with Unwrite: accounts, passwords (argon2id), browser sessions, API tokens, roles and
 scopes.
 
-Only SHA-256 of session and token secrets is stored: the secrets have 256 random bits. Functions that a
-read-only session may call (`session_user`, `token_user`) note the last use only in a writing one.
+Only SHA-256 of session and token secrets is stored: the secrets have 256 random bits. Looking up whom a secret
+speaks for (`session_user`, `token_user`) only reads; `touch_session` and `touch_token` note the use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.orm import Session
 
 from store import clocks, events
-from store.database import changed, insert_or_ignore, is_read_only
+from store.database import changed, insert_or_ignore
 from store.errors import EmailTaken, InvalidInput, UnknownUser
 from store.ids import new_id
 from store.models import ApiToken, User, UserSession
@@ -60,6 +60,7 @@ class TokenIdentity:
     user: User
     token_id: str
     scopes: frozenset[str]
+    touch_due: bool = False
 
 
 def permits(role: str, scope: str) -> bool:
@@ -176,9 +177,21 @@ def session_user(session: Session, secret: str) -> User | None:
     user = session.get(User, row.user_id)
     if user is None or not user.active:
         return None
-    if at - row.last_seen_at > _TOUCH_EVERY and not is_read_only(session):
-        row.last_seen_at = at
     return user
+
+
+def session_touch_due(session: Session, secret: str) -> bool:
+    """Whether it is time to note that this browser session is in use."""
+    row = session.get(UserSession, _digest(secret))
+    return row is not None and _is_due(row.last_seen_at)
+
+
+def touch_session(session: Session, secret: str) -> None:
+    """Note that a browser session is in use; skipped while another transaction holds it."""
+    query = sa.select(UserSession).where(UserSession.id_hash == _digest(secret))
+    row = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
+    if row is not None:
+        row.last_seen_at = clocks.now()
 
 
 def close_session(session: Session, secret: str) -> None:
@@ -231,10 +244,17 @@ def token_user(session: Session, secret: str) -> TokenIdentity | None:
     user = session.get(User, token.user_id)
     if user is None or not user.active:
         return None
-    if (token.last_used_at is None or at - token.last_used_at > _TOUCH_EVERY) and not is_read_only(session):
-        token.last_used_at = at
     given = SCOPES if "admin" in token.scopes else token.scopes
-    return TokenIdentity(user, token.id, frozenset(scope for scope in given if permits(user.role, scope)))
+    scopes = frozenset(scope for scope in given if permits(user.role, scope))
+    return TokenIdentity(user, token.id, scopes, _is_due(token.last_used_at))
+
+
+def touch_token(session: Session, token_id: str) -> None:
+    """Note that a token was used now; skipped while another transaction holds it, such as one that revokes it."""
+    query = sa.select(ApiToken).where(ApiToken.id == token_id).with_for_update(skip_locked=True)
+    token = session.scalars(query).one_or_none()
+    if token is not None:
+        token.last_used_at = clocks.now()
 
 
 def tokens_of(session: Session, user_id: str) -> list[ApiToken]:
@@ -252,6 +272,10 @@ def revoke_token(session: Session, token_id: str, *, actor: str, user_id: str | 
         return False
     events.append(session, "token.revoked", actor=actor, body={"token": token_id})
     return True
+
+
+def _is_due(noted: datetime | None) -> bool:
+    return noted is None or clocks.now() - noted > _TOUCH_EVERY
 
 
 def _count_failure(session: Session, user: User, at: datetime) -> None:

@@ -68,9 +68,14 @@ def scopes_of(role: str) -> frozenset[str]:
 
 def token_caller(secret: str) -> Caller | None:
     """The caller behind an API token, limited to what both the token and the role permit."""
-    with services().database.session() as session:
+    database = services().database
+    with database.session(read_only=True) as session:
         found = people.token_user(session, secret)
-        return None if found is None else Caller(found.user.id, found.user.role, found.scopes)
+    if found is None:
+        return None
+    if found.touch_due:
+        database.attempt(lambda session: people.touch_token(session, found.token_id))
+    return Caller(found.user.id, found.user.role, found.scopes)
 
 
 def configure(app: Flask) -> None:
@@ -85,9 +90,13 @@ def configure(app: Flask) -> None:
         if g.get("session_was_asked_for", False):
             return None  # asked again only when the first look-up raised: the page that says so is for nobody
         g.session_was_asked_for = True
-        with services().database.session(read_only=request.method == "GET") as session:
+        database = services().database
+        with database.session(read_only=True) as session:
             user = people.session_user(session, secret)
-            return SignedIn(user, secret) if user is not None else None
+            touch_due = user is not None and people.session_touch_due(session, secret)
+        if touch_due:
+            database.attempt(lambda session: people.touch_session(session, secret))
+        return SignedIn(user, secret) if user is not None else None
 
 
 def caller() -> Caller:

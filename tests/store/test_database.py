@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,18 @@ def test_a_reader_does_not_wait_for_a_writer(sqlite_database: Database) -> None:
         ledger.bank(writer, "unseen")
         with sqlite_database.session(read_only=True) as reader:
             assert reader.scalars(sa.select(Bank)).all() == []
+
+
+def test_an_attempt_is_given_up_at_once_and_leaves_others_patient(sqlite_database: Database) -> None:
+    with sqlite_database.session() as writer:
+        ledger.bank(writer, "held")
+        begun = time.monotonic()
+        assert not sqlite_database.attempt(lambda session: ledger.bank(session, "note"))
+        assert time.monotonic() - begun < 2
+    assert sqlite_database.attempt(lambda session: ledger.bank(session, "note"))
+    with sqlite_database.session() as session:
+        assert session.scalar(sa.text("PRAGMA busy_timeout")) == 30000
+        assert set(session.scalars(sa.select(Bank.name))) == {"held", "note"}
 
 
 def test_a_database_that_stays_locked_is_called_busy(

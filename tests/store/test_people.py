@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -148,21 +149,39 @@ def test_what_was_ended_by_switching_off_stays_ended(database: Database, user: U
         assert kinds[-3:] == ["token.revoked", "user.active", "user.active"]
 
 
-def test_last_use_is_noted_in_writing_sessions_only(
+def test_last_use_is_noted_at_most_once_a_minute(
     database: Database, user: User, clock: time_machine.Traveller
 ) -> None:
     with database.session() as session:
         secret = people.open_session(session, user)
-        _, token = people.create_token(session, user, "ci", ["requests:read"], None)
-    clock.shift(timedelta(minutes=5))
-    for read_only in (True, False):
-        with database.session(read_only=read_only) as session:
-            assert people.session_user(session, secret)
-            assert people.token_user(session, token)
+        token, token_secret = people.create_token(session, user, "ci", ["requests:read"], None)
+    for minutes, due in ((0, (False, True)), (5, (True, True)), (0, (False, False))):
+        clock.shift(timedelta(minutes=minutes))
         with database.session(read_only=True) as session:
-            seen = session.scalars(sa.select(UserSession.last_seen_at)).one()
-            used = session.scalars(sa.select(ApiToken.last_used_at)).one()
-        assert (seen, used) == ((START, None) if read_only else (clocks.now(), clocks.now()))
+            identity = people.token_user(session, token_secret)
+            assert identity is not None
+            assert (people.session_touch_due(session, secret), identity.touch_due) == due
+        if minutes:
+            assert database.attempt(lambda session: people.touch_session(session, secret))
+            assert database.attempt(lambda session: people.touch_token(session, token.id))
+    with database.session(read_only=True) as session:
+        assert session.scalars(sa.select(UserSession.last_seen_at)).one() == clocks.now()
+        assert session.scalars(sa.select(ApiToken.last_used_at)).one() == clocks.now()
+
+
+def test_a_note_of_use_waits_for_nobody(database: Database, user: User) -> None:
+    with database.session() as session:
+        token, _ = people.create_token(session, user, "ci", ["requests:read"], None)
+    with database.session() as session:
+        people.revoke_token(session, token.id, actor="cli")
+        session.flush()
+        begun = time.monotonic()
+        database.attempt(lambda other: people.touch_token(other, token.id))
+        assert time.monotonic() - begun < 2
+    with database.session(read_only=True) as session:
+        row = session.get_one(ApiToken, token.id)
+    assert row.last_used_at is None
+    assert row.revoked_at is not None
 
 
 def test_a_token_speaks_for_its_user_within_its_scopes(database: Database, user: User) -> None:
