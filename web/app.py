@@ -17,7 +17,7 @@ from store.database import Database
 from store.vault import Vault
 from unwrite.broker import make_celery, send_wake
 from unwrite.settings import Settings
-from web import identity, logs, openapi, problems, security, wording
+from web import identity, logs, once, openapi, problems, security, wording
 from web.api import api
 from web.context import Services, Wake, send_wakes
 from web.pages import pages
@@ -87,6 +87,7 @@ def _register_templates(app: APIFlask, settings: Settings) -> None:
         "progress_text": wording.progress_text,
     }
     app.jinja_env.filters.update(filters)
+    app.jinja_env.globals["one_time_key"] = once.new_key
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
 

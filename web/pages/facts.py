@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from store import facts, ledger
 from store.clocks import now
 from store.errors import InvalidInput, StoreError, UnknownBank
 from store.models import Bank, Fact
+from store.texts import FactText
 from web import queries
-from web.context import reading, services, transaction, wake_after_commit
+from web.context import reading, services, wake_after_commit
 from web.identity import caller, page
+from web.once import done_once
 from web.pages import pages
 from web.pages.forms import FactsForm, blame, edit_rows, problems_of
 from web.submission import limits
@@ -60,31 +63,36 @@ def new_facts() -> ResponseReturnValue:
 @page("facts:write")
 def write_facts() -> ResponseReturnValue:
     """Queue the facts for a worker, or add and remove rows."""
-    settings = services().settings
     form = FactsForm()
-    edited = edit_rows(form, settings.max_facts_per_request)
+    edited = edit_rows(form, services().settings.max_facts_per_request)
     if edited is not None:
         return _form(edited)
     if not form.validate():
         return _form(form), 422
+    texts = form.texts()
     try:
-        with transaction() as session:
-            made, job = facts.register(
-                session,
-                services().vault,
-                settings.bank,
-                form.texts(),
-                actor=caller().user_id,
-                limits=limits(),
-                max_attempts=settings.max_attempts,
-            )
+        place = done_once(lambda session: _register(session, texts))
     except StoreError as error:
         if error.status >= 500:
             raise
         return _form(form, tuple(blame(form, error))), error.status
+    flash(f"{plural(len(texts), 'fact')} queued. A worker writes them into the memory.", "good")
+    return redirect(place)
+
+
+def _register(session: Session, texts: list[FactText]) -> str:
+    settings = services().settings
+    _, job = facts.register(
+        session,
+        services().vault,
+        settings.bank,
+        texts,
+        actor=caller().user_id,
+        limits=limits(),
+        max_attempts=settings.max_attempts,
+    )
     wake_after_commit(job)
-    flash(f"{plural(len(made), 'fact')} queued. A worker writes them into the memory.", "good")
-    return redirect(url_for("pages.fact_list"))
+    return url_for("pages.fact_list")
 
 
 def _form(form: FactsForm, extra: tuple[tuple[str, str], ...] = ()) -> str:

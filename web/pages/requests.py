@@ -15,6 +15,7 @@ from store.states import TERMINAL, UNDERWAY
 from web import queries
 from web.context import reading, services
 from web.identity import caller, page, visible_request
+from web.once import done_once
 from web.pages import pages
 from web.pages.forms import RecheckForm, RequestForm, blame, edit_rows, problems_of
 from web.steps import allowed_steps, approval_note, may_read_texts
@@ -49,13 +50,16 @@ def submit_request() -> ResponseReturnValue:
         reference=form.reference.data or "",
         bank=services().settings.bank,
     )
+
+    def place_of_new(session: Session) -> str:
+        return url_for("pages.show_request", request_id=submit(session, submission).id)
+
     try:
-        with services().database.session() as session:
-            made = submit(session, submission)
+        place = done_once(place_of_new)
     except StoreError as error:
         return _refused(form, error)
     flash("The request was received. A reviewer decides next.", "good")
-    return redirect(url_for("pages.show_request", request_id=made.id))
+    return redirect(place)
 
 
 @pages.get("/requests/<request_id>")
