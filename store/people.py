@@ -27,7 +27,8 @@ from store.ids import new_id
 from store.models import ApiToken, User, UserSession
 
 TOKEN_PREFIX = "unw_"
-SESSION_LIFETIME = timedelta(hours=12)
+SESSION_LIFETIME = timedelta(hours=12)  # after the last use
+SESSION_CAP = timedelta(days=7)  # after the sign-in, however often it is used
 MAX_FAILURES = 10
 LOCK_FOR = timedelta(minutes=15)
 MIN_PASSWORD_CHARS = 10
@@ -48,7 +49,8 @@ ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
         "admin": frozenset(SCOPES),
     }
 )
-_TOUCH_EVERY = timedelta(minutes=1)
+_TOUCH_TOKEN_EVERY = timedelta(minutes=1)
+_TOUCH_SESSION_EVERY = timedelta(minutes=5)
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
 _hasher = PasswordHasher()
 
@@ -156,13 +158,12 @@ def set_active(session: Session, user_id: str, active: bool, *, actor: str) -> N
     events.append(session, "user.active", actor=actor, body={"user": user_id, "active": active})
 
 
-def open_session(session: Session, user: User, *, lifetime: timedelta = SESSION_LIFETIME) -> str:
-    """Log in: the secret for the cookie, returned once."""
+def open_session(session: Session, user: User) -> str:
+    """Log in: the secret for the cookie, returned once. It ends `SESSION_LIFETIME` after its last use."""
     secret, at = secrets.token_urlsafe(32), clocks.now()
+    ends = at + SESSION_LIFETIME
     session.add(
-        UserSession(
-            id_hash=_digest(secret), user_id=user.id, created_at=at, expires_at=at + lifetime, last_seen_at=at
-        )
+        UserSession(id_hash=_digest(secret), user_id=user.id, created_at=at, expires_at=ends, last_seen_at=at)
     )
     session.flush()
     return secret
@@ -183,15 +184,19 @@ def session_user(session: Session, secret: str) -> User | None:
 def session_touch_due(session: Session, secret: str) -> bool:
     """Whether it is time to note that this browser session is in use."""
     row = session.get(UserSession, _digest(secret))
-    return row is not None and _is_due(row.last_seen_at)
+    return row is not None and clocks.now() - row.last_seen_at > _TOUCH_SESSION_EVERY
 
 
 def touch_session(session: Session, secret: str) -> None:
-    """Note that a browser session is in use; skipped while another transaction holds it."""
+    """Note that a browser session is in use, so that it ends later, `SESSION_CAP` after the sign-in at the latest.
+
+    Skipped while another transaction holds it; one that has ended stays so.
+    """
     query = sa.select(UserSession).where(UserSession.id_hash == _digest(secret))
     row = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
-    if row is not None:
-        row.last_seen_at = clocks.now()
+    at = clocks.now()
+    if row is not None and row.expires_at > at:
+        row.last_seen_at, row.expires_at = at, min(at + SESSION_LIFETIME, row.created_at + SESSION_CAP)
 
 
 def close_session(session: Session, secret: str) -> None:
@@ -246,7 +251,8 @@ def token_user(session: Session, secret: str) -> TokenIdentity | None:
         return None
     given = SCOPES if "admin" in token.scopes else token.scopes
     scopes = frozenset(scope for scope in given if permits(user.role, scope))
-    return TokenIdentity(user, token.id, scopes, _is_due(token.last_used_at))
+    touch_due = token.last_used_at is None or at - token.last_used_at > _TOUCH_TOKEN_EVERY
+    return TokenIdentity(user, token.id, scopes, touch_due)
 
 
 def touch_token(session: Session, token_id: str) -> None:
@@ -272,10 +278,6 @@ def revoke_token(session: Session, token_id: str, *, actor: str, user_id: str | 
         return False
     events.append(session, "token.revoked", actor=actor, body={"token": token_id})
     return True
-
-
-def _is_due(noted: datetime | None) -> bool:
-    return noted is None or clocks.now() - noted > _TOUCH_EVERY
 
 
 def _count_failure(session: Session, user: User, at: datetime) -> None:

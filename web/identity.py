@@ -93,10 +93,15 @@ def configure(app: Flask) -> None:
         database = services().database
         with database.session(read_only=True) as session:
             user = people.session_user(session, secret)
-            touch_due = user is not None and people.session_touch_due(session, secret)
+            touch_due = user is not None and not _is_poll() and people.session_touch_due(session, secret)
         if touch_due:
             database.attempt(lambda session: people.touch_session(session, secret))
         return SignedIn(user, secret) if user is not None else None
+
+
+def _is_poll() -> bool:
+    """Whether the page asks by itself: that is no use by a person, and keeps no session open."""
+    return "HX-Request" in request.headers
 
 
 def caller() -> Caller:
