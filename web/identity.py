@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 
-from flask import Flask, g, redirect, request, url_for
+from flask import Flask, g, request
 from flask_login import LoginManager, UserMixin, current_user
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,7 @@ from store.errors import UnknownRecheck, UnknownReport, UnknownRequest
 from store.models import Recheck, Report, Request, User
 from web.context import services
 from web.problems import Problem
+from web.signed_out import ask_to_sign_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,14 +116,13 @@ def caller() -> Caller:
 
 
 def page(scope: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A page that needs a session (else: sign in and come back) and, if given, a scope (else 403)."""
+    """A page that needs a session (else `ask_to_sign_in`) and, if given, a scope (else 403)."""
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             if not current_user.is_authenticated:
-                target = request.full_path.rstrip("?") if request.method == "GET" else None
-                return cast(R, redirect(url_for("pages.login", next=target)))
+                return cast(R, ask_to_sign_in())
             if scope and not caller().can(scope):
                 raise Problem(403)
             return view(*args, **kwargs)

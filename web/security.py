@@ -18,6 +18,8 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFProtect
 
+from store.people import SESSION_CAP
+
 MAX_BODY_BYTES = 1024 * 1024
 LOGIN_LIMIT = "10 per minute; 60 per hour"
 POST_LIMIT = "240 per minute"
@@ -67,7 +69,9 @@ def configure(app: Flask, master_key: bytes, broker_url: str) -> None:
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
         MAX_FORM_PARTS=2000,
-        WTF_CSRF_TIME_LIMIT=12 * 3600,
+        WTF_CSRF_TIME_LIMIT=int(
+            SESSION_CAP.total_seconds()
+        ),  # a form outlives a session that ended beside it
     )
     app.session_interface = CookieOverTls()
     csrf.init_app(app)

@@ -16,7 +16,12 @@ from web.identity import SignedIn
 from web.pages import pages
 from web.pages.forms import LoginForm
 from web.security import LOGIN_LIMIT, limiter
+from web.signed_out import local_path
 
+_FORMS, _OWNER = (
+    "csrf_token",
+    "forms_of",
+)  # in the cookie: the secret behind form tokens, and whose forms they are
 REFUSED = (
     "That address and password do not match an account, or the account is locked for a quarter of an hour."
 )
@@ -42,8 +47,7 @@ def sign_in() -> ResponseReturnValue:
         secret = people.open_session(session, user) if user is not None else ""
     if user is None:
         return _form(form, REFUSED), 401
-    cookie.clear()
-    login_user(SignedIn(user, secret))
+    _renew_cookie(SignedIn(user, secret))
     return redirect(_local(request.form.get("next", "")))
 
 
@@ -58,6 +62,18 @@ def logout() -> ResponseReturnValue:
     return redirect(url_for("pages.login"))
 
 
+def _renew_cookie(user: SignedIn) -> None:
+    """A cookie for this session alone. Only the forms that the same person left open in this browser stay valid: the
+    secret behind their tokens is not taken over from anybody else, who might know it.
+    """
+    forms = cookie.get(_FORMS) if cookie.get(_OWNER) == user.id else None
+    cookie.clear()
+    login_user(user)
+    cookie[_OWNER] = user.id
+    if forms is not None:
+        cookie[_FORMS] = forms
+
+
 def _form(form: LoginForm, problem: str = "") -> str:
     with reading() as session:
         no_users = not queries.has_users(session)
@@ -66,6 +82,5 @@ def _form(form: LoginForm, problem: str = "") -> str:
 
 
 def _local(target: str) -> str:
-    """`target` if it is a path of this site, else the queue: a sign-in never forwards to another site."""
-    safe = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
-    return target if safe else url_for("pages.queue")
+    """`target` if it is a path of this site, else the queue."""
+    return local_path(target) or url_for("pages.queue")
