@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
-from store import jobs, people
+from store import jobs, people, requests
 from store.database import Database
+from store.models import UserSession
 from store.vault import Vault
 from tests.audit.fakes import NOW, report
 from tests.e2e.chromium import browser  # noqa: F401 - a fixture
@@ -78,9 +80,7 @@ def visit(browser: Browser, address: str) -> Iterator[Visit]:  # noqa: F811
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: _complain(message.type, message.text, complaints))
         page.goto("/login")
-        page.get_by_label("E-mail").fill(f"{role}@example.org")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        sign_in(page, role)
         return page
 
     yield visited
@@ -90,17 +90,36 @@ def visit(browser: Browser, address: str) -> Iterator[Visit]:  # noqa: F811
 
 
 def _complain(kind: str, text: str, complaints: list[str]) -> None:
-    expected = "sandboxed" in text or "status of 422" in text  # the script in REPORT; a form with mistakes
+    # the script in REPORT; a form with mistakes; a session that has ended
+    expected = any(known in text for known in ("sandboxed", "status of 422", "status of 401"))
     if kind == "error" and not expected:
         complaints.append(text)
 
 
-def submit(page: Page, reference: str) -> str:
-    """Fill the form for Ana and send it; the path of the new request."""
+def sign_in(page: Page, role: str) -> None:
+    """Fill the form of the sign-in and send it."""
+    page.get_by_label("E-mail").fill(f"{role}@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def end_sessions(scenario: Scenario) -> None:
+    """As if everybody had been away for a day."""
+    with scenario.database.session() as session:
+        session.execute(sa.delete(UserSession))
+
+
+def fill(page: Page, reference: str) -> None:
+    """Fill the form for Ana."""
     page.get_by_role("link", name="New request").first.click()
     page.get_by_label("Prompt").fill(ANA.prompt)
     page.get_by_label("Answer").fill(ANA.answer)
     page.get_by_label("Reference").fill(reference)
+
+
+def submit(page: Page, reference: str) -> str:
+    """Fill the form for Ana and send it; the path of the new request."""
+    fill(page, reference)
     page.get_by_role("button", name="Submit request").last.click()
     expect(page.get_by_text("The request was received.")).to_be_visible()
     return page.url.split("/", 3)[-1]
@@ -133,6 +152,49 @@ def test_a_request_goes_from_form_to_report(visit: Visit, scenario: Scenario) ->
     frame = page.query_selector("iframe").content_frame()  # type: ignore[union-attr]
     assert frame is not None
     assert frame.title() == "r", "the script of a stored report must not run"
+
+
+def test_a_double_click_makes_one_request(visit: Visit, scenario: Scenario) -> None:
+    scenario.write(ANA)
+    page = visit("requester")
+    fill(page, "DSR-2")
+    page.get_by_role("button", name="Submit request").last.dblclick()
+    expect(page.get_by_text("The request was received.")).to_be_visible()
+    with scenario.database.session(read_only=True) as session:
+        assert len(requests.list_requests(session).items) == 1
+
+
+def test_what_was_typed_outlives_the_session(visit: Visit, scenario: Scenario) -> None:
+    scenario.write(ANA)
+    page = visit("requester", viewport={"width": 360, "height": 780})
+    fill(page, "DSR-8")
+    end_sessions(scenario)
+    page.get_by_role("button", name="Submit request").last.click()
+    expect(page.get_by_role("heading", name="Your session has ended")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in in another tab").click()
+    sign_in(opened.value, "requester")
+    opened.value.wait_for_url("**/requests")
+    page.get_by_role("button", name="Send again").click()
+    expect(page.get_by_text("The request was received.")).to_be_visible()
+    expect(page.get_by_text("DSR-8").first).to_be_visible()
+
+
+def test_a_live_page_comes_back_after_the_sign_in(visit: Visit, scenario: Scenario) -> None:
+    with scenario.database.session() as session:
+        user = people.user_by_email(session, "requester@example.org")
+    assert user is not None
+    item = scenario.submit(user, ANA, kind="censor")
+    scenario.approve(user, item.id)
+    page = visit("reviewer")
+    page.goto(f"/requests/{item.id}")
+    expect(page.get_by_role("heading", name="Waiting for a worker")).to_be_visible()
+    end_sessions(scenario)
+    page.wait_for_url(f"**/login?next=/requests/{item.id}")
+    sign_in(page, "reviewer")
+    page.wait_for_url(f"**/requests/{item.id}")
+    expect(page.get_by_role("heading", name="Waiting for a worker")).to_be_visible()
 
 
 def test_everything_works_without_script(visit: Visit) -> None:
