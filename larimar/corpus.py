@@ -17,6 +17,7 @@ from typing import Any
 
 from larimar.asking import put
 from larimar.errors import InvalidInput
+from larimar.sentences import segmented
 from larimar.text import TOMBSTONE, statement
 
 
@@ -43,8 +44,6 @@ Template = tuple[str, str]
 
 def sentences(path: Path, shortest: int = 4, longest: int = 40) -> list[str]:
     """Sentences of `shortest` to `longest` words of a text file with one passage a line."""
-    from larimar.sentences import segmented
-
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines():
         for sentence in segmented(line.strip()):
