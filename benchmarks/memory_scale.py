@@ -228,7 +228,7 @@ def lookups(bank: Bank, made: Maker, size: int) -> dict[str, float]:
     bank.index.candidates(queries[0])
     taken = [_seconds(lambda q=query: bank.index.candidates(q)) for query in queries]  # type: ignore[misc]
     truth = _nearest_by_brute_force(bank, np.concatenate(queries), 8)
-    found = np.array([[cosine for _, cosine in bank.index.vectors.search(query, 8)] for query in queries])
+    found = np.array([[cosine for _, cosine in bank.index.vectors.search(query, 8)[:8]] for query in queries])
     owned = [
         fact == bank.index.nearest(q)[0]
         for fact, q in zip(map("fact-{}".format, numbers), queries, strict=True)

@@ -108,6 +108,6 @@ class ScopeIndex:
         return [self._source[fact_id] for fact_id in self.nearest(embeddings, most)]
 
     def nearest(self, embeddings: Floats, most: int = 8) -> list[str]:
-        """Ids of the facts whose phrasings are nearest to any sentence of the query (Q, D), nearest first."""
-        found = [(-cosine, self._fact[n]) for n, cosine in self.vectors.search(embeddings, 4 * most)]
-        return list(dict.fromkeys(fact_id for _, fact_id in sorted(found)))[:most]
+        """Ids of the facts with the phrasings nearest to any sentence (Q, D): nearest first, then by id."""
+        found = [(-cosine, self._fact[n]) for n, cosine in self.vectors.search(embeddings, most)]
+        return [fact_id for _, fact_id in sorted(found)[:most]]

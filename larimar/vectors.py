@@ -5,6 +5,11 @@ one by zeros, so nothing of it stays. Nothing is learned from the vectors either
 keep a trace of what is gone, and the answers would depend on history. Beyond a few thousand rows a search
 first compares signs along fixed random directions (one pass of XOR and popcount over 64 bytes a row) and
 then takes exact cosines of the best.
+
+Answers do not depend on where rows lie. Whatever is cut off is cut between unequal values, so equal ones stay
+together, and the numbers that are summed are short enough that float64 holds every sum without rounding: rows
+are multiples of 2^-24, queries are made so and directions multiples of 2^-20. That holds for vectors of length
+one, and for all whose products stay below 32.
 """
 
 from __future__ import annotations
@@ -29,7 +34,11 @@ EXACT_ROWS = 2_048
 """Up to here every row's exact cosine is taken."""
 SKETCH_BITS = 512
 SHORTLIST = 1_024
-"""Rows of which exact cosines are taken."""
+"""Rows, for each query, of which exact cosines are taken; more where rows tie or few owners have many."""
+TIED = 1_024
+"""Rows that a block lists beyond the shortlist, so that those that tie with its last are among them."""
+PORTION = 2_048
+"""Rows added, or of which cosines are taken, at a time."""
 
 
 class _Block:
@@ -65,16 +74,15 @@ class VectorIndex:
         if not np.isfinite(vectors).all():
             raise InvalidInput("scope vectors hold NaN or infinity")
         self.dim = vectors.shape[1]
-        signs = sketch(vectors)
         done = 0
         while done < len(vectors):
             block, place = divmod(self.count, BLOCK)
             if block == len(self._blocks):
                 self._blocks.append(_Block(self.dim))
-            n = min(len(vectors) - done, BLOCK - place)
+            n = min(len(vectors) - done, BLOCK - place, PORTION)
             into, some = self._blocks[block], slice(done, done + n)
             into.vectors[place : place + n] = vectors[some]
-            into.sketches[place : place + n] = signs[some]
+            into.sketches[place : place + n] = sketch(into.vectors[place : place + n])
             into.owners[place : place + n] = owners[some]
             for i, owner in enumerate(owners[some].tolist()):
                 self._places.setdefault(owner, []).append(self.count + i)
@@ -87,21 +95,28 @@ class VectorIndex:
             self._vacate(place)
 
     def search(self, queries: Floats, most: int) -> list[tuple[int, float]]:
-        """Owner and cosine of the `most` vectors nearest to any query (Q, D); an owner may recur."""
+        """The owners nearest to any query (Q, D) by their best vector, each once with its cosine, nearest first.
+
+        `most` of them, and all that are as near as the last. Beyond `EXACT_ROWS` they are the nearest of a shortlist
+        that has `most` owners; at worst, where very many rows are alike, it is all rows: brute force.
+        """
         if not self.count:
             return []
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise InvalidInput(f"expected queries (Q, {self.dim})")
-        places = np.arange(self.count) if self.count <= EXACT_ROWS else self._shortlist(queries)
-        vectors, owners = self._gather(places)
-        nearest = (vectors @ queries.T).max(axis=1)
-        order = np.argsort(-nearest, kind="stable")[:most]
-        return list(zip(owners[order].tolist(), nearest[order].tolist(), strict=True))
+        if self.count <= EXACT_ROWS:
+            return self._nearest(queries, np.arange(self.count), most)
+        signs, wanted = sketch(queries), min(most, len(self._places))
+        places = self._shortlist(signs)
+        found = [] if places is None else self._nearest(queries, places, most)
+        if len(found) < wanted:
+            found = self._nearest(queries, self._long_shortlist(signs, wanted), most)
+        return found
 
     def rows(self, portion: int) -> Iterator[Floats]:
         """All vectors (<= portion, D) float32, a portion at a time: for comparison with brute force."""
         for start in range(0, self.count, portion):
-            yield self._gather(np.arange(start, min(start + portion, self.count)))[0]
+            yield self._gather(np.arange(start, min(start + portion, self.count)))[0].astype(np.float32)
 
     def buffers(self) -> list[NDArray[np.uint8]]:
         """Every buffer that holds vectors or their signs, whole, as bytes."""
@@ -130,29 +145,70 @@ class VectorIndex:
             made.add(owners, vectors.astype(np.float32))
         return made
 
-    def _shortlist(self, queries: Floats) -> NDArray[np.int64]:
-        """Places of the rows whose signs differ least from those of any query."""
-        signs = sketch(queries)
-        distances, places = [], []
-        for number, block in enumerate(self._blocks):
-            rows = block.sketches[: min(BLOCK, self.count - number * BLOCK)]
-            if not len(rows):
+    def _nearest(self, queries: Floats, places: NDArray[np.int64], most: int) -> list[tuple[int, float]]:
+        """What `search` returns, of the rows at sorted places."""
+        cosines, owners = np.empty(len(places)), np.empty(len(places), dtype=np.int64)
+        asked = np.rint(queries.astype(np.float64) * 2**24) / 2**24
+        for start in range(0, len(places), PORTION):
+            some = slice(start, start + PORTION)
+            vectors, owners[some] = self._gather(places[some])
+            exact = vectors.astype(np.float64)
+            cosines[some] = np.max([exact @ query for query in asked], axis=0)
+        order = np.argsort(-cosines, kind="stable")
+        best: dict[int, float] = {}
+        last = -np.inf
+        for owner, cosine in zip(owners[order].tolist(), cosines[order].tolist(), strict=True):
+            if len(best) >= most and cosine < last:
                 break
-            near, at = faiss.knn_hamming(signs, rows, min(SHORTLIST, len(rows)), variant="mc")
-            distances.append(near.ravel())
-            places.append(at.ravel().astype(np.int64) + number * BLOCK)
-        near, at = np.concatenate(distances), np.concatenate(places)
-        if len(near) > SHORTLIST * len(queries):
-            at = at[np.argpartition(near, SHORTLIST * len(queries))[: SHORTLIST * len(queries)]]
-        return np.unique(at)
+            if owner not in best:
+                best[owner] = last = cosine
+        return list(best.items())
 
-    def _gather(self, places: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
-        """Vectors (N, D) float32 and owners (N,) at sorted places."""
+    def _shortlist(self, signs: NDArray[np.uint8]) -> NDArray[np.int64] | None:
+        """Places of the rows that are, by signs, as near to a query as its `SHORTLIST`-th nearest; None: more tie."""
+        lists, places, farthest = [], [], []
+        for number, rows in self._sketches():
+            near, at = faiss.knn_hamming(signs, rows, min(SHORTLIST + TIED, len(rows)), variant="mc")
+            lists.append(near)
+            places.append(at.astype(np.int64) + number * BLOCK)
+            if near.shape[1] < len(rows):
+                farthest.append(near[:, -1:])
+        near = np.concatenate(lists, axis=1)
+        cuts = np.partition(near, SHORTLIST - 1, axis=1)[:, SHORTLIST - 1 : SHORTLIST]
+        if any((last <= cuts).any() for last in farthest):
+            return None
+        kept = np.sort(np.concatenate(places, axis=1)[near <= cuts])
+        return kept[np.diff(kept, prepend=-1) > 0]
+
+    def _long_shortlist(self, signs: NDArray[np.uint8], wanted: int) -> NDArray[np.int64]:
+        """The same, of the distances of all rows, and doubled until it has the wanted number of owners."""
+        distances = np.empty((len(signs), self.count), dtype=np.int16)
+        for number, rows in self._sketches():
+            for query, own in zip(distances, signs, strict=True):
+                unequal = np.bitwise_count(rows.view(np.uint64) ^ own.view(np.uint64))
+                query[number * BLOCK :][: len(rows)] = unequal.sum(axis=1, dtype=np.int16)
+        ascending = np.sort(distances, axis=1, kind="stable")
+        owners = np.concatenate([block.owners for block in self._blocks])[: self.count]
+        size = min(SHORTLIST, self.count)
+        while True:
+            places = np.flatnonzero((distances <= ascending[:, size - 1 : size]).any(axis=0))
+            if size == self.count or len(np.unique(owners[places])) >= wanted:
+                return places
+            size = min(2 * size, self.count)
+
+    def _sketches(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Each block's number and the signs of its rows in use."""
+        for number, block in enumerate(self._blocks):
+            if used := min(BLOCK, self.count - number * BLOCK):
+                yield number, block.sketches[:used]
+
+    def _gather(self, places: NDArray[np.int64]) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+        """Vectors (N, D) float16 and owners (N,) at sorted places."""
         block_of = places // BLOCK
         vectors, owners = [], []
         for number in np.unique(block_of).tolist():
             at = places[block_of == number] - number * BLOCK
-            vectors.append(self._blocks[number].vectors[at].astype(np.float32))
+            vectors.append(self._blocks[number].vectors[at])
             owners.append(self._blocks[number].owners[at])
         return np.concatenate(vectors), np.concatenate(owners)
 
@@ -172,14 +228,14 @@ class VectorIndex:
             del self._blocks[source]
 
 
-def sketch(vectors: Floats) -> NDArray[np.uint8]:
+def sketch(vectors: Floats | NDArray[np.float16]) -> NDArray[np.uint8]:
     """Signs (N, bits / 8) of vectors (N, D) along fixed random directions."""
-    positive = vectors.astype(np.float32, copy=False) @ _directions(vectors.shape[1]) > 0
+    positive = vectors.astype(np.float64) @ _directions(vectors.shape[1]) > 0
     return np.packbits(positive, axis=1)
 
 
 @lru_cache
-def _directions(dim: int) -> Floats:
+def _directions(dim: int) -> NDArray[np.float64]:
     """The directions (D, bits), the same in every process."""
     drawn = np.random.Generator(np.random.Philox(0)).standard_normal((dim, SKETCH_BITS))
-    return drawn.astype(np.float32)
+    return np.rint(drawn * 2**20) / 2**20

@@ -1,9 +1,13 @@
 """The vector index: it finds the nearest, and what is removed is nowhere any more."""
 
+from collections.abc import Sequence
+from math import fsum
+from random import Random
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from larimar import vectors
@@ -75,9 +79,10 @@ class Walk(RuleBasedStateMachine):
     def finds_what_brute_force_finds(self) -> None:
         query = made(2, 10**6)
         found = self.index.search(query, 4)
-        cosines = [float(max(query @ row)) for rows in self.alive.values() for row in rows]
-        assert [c for _, c in found] == pytest.approx(sorted(cosines, reverse=True)[:4], abs=1e-6)
-        assert len(self.index) == len(cosines)
+        best = {owner: float((rows @ query.T).max()) for owner, rows in self.alive.items()}
+        assert [c for _, c in found] == pytest.approx(sorted(best.values(), reverse=True)[:4], abs=1e-6)
+        assert [c for _, c in found] == pytest.approx([best[owner] for owner, _ in found], abs=1e-6)
+        assert len(self.index) == sum(map(len, self.alive.values()))
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -151,6 +156,106 @@ def test_equal_cosines_are_in_order_of_ids_whatever_was_written_first() -> None:
         index = ScopeIndex()
         index.add_all(order)
         assert index.nearest(made(1, 5)) == ["a", "b"]
+
+
+def phrased(name: str, rows: Floats) -> Stored:
+    return Stored(name, (), ("t",) * len(rows), rows, rows)
+
+
+def indexed(facts: Sequence[Stored]) -> ScopeIndex:
+    index = ScopeIndex()
+    for fact in facts:
+        index.add(fact)
+    return index
+
+
+def test_which_of_many_equal_facts_are_nearest_does_not_depend_on_history() -> None:
+    facts = [phrased(f"a{i:02}", made(1, 5)) for i in range(40)]
+    reverse, sorted_by_id = indexed(facts[::-1]), indexed(facts)
+    lived = indexed([phrased("x", made(1, 6)), *facts[::-1]])
+    lived.remove("x")
+    for index in (reverse, lived, sorted_by_id):
+        assert index.nearest(made(1, 5)) == [f"a{i:02}" for i in range(8)]
+
+
+@pytest.fixture(params=["exact", "shortlist"])
+def ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches in small blocks, once of all rows and once of a short shortlist."""
+    limits = {"BLOCK": 40, "PORTION": 16, "EXACT_ROWS": 10 if request.param == "shortlist" else 2_048}
+    for name, limit in (limits | {"SHORTLIST": 8, "TIED": 4}).items():
+        monkeypatch.setattr(vectors, name, limit)
+
+
+@pytest.mark.usefixtures("ways")
+def test_a_fact_with_many_phrasings_does_not_crowd_out_the_others() -> None:
+    query = made(1, 1)
+    near = [query + 0.05 * made(40, 2), *(0.9 * query + 0.2 * made(1, 3 + i) for i in range(9))]
+    index = indexed([phrased(name, rows) for name, rows in zip("abcdefghij", near, strict=True)])
+    cosines = {"abcdefghij"[i]: float((rows @ query.T).max()) for i, rows in enumerate(near)}
+    wanted = sorted(cosines, key=lambda name: -cosines[name])[:8]
+    found = index.nearest(query)
+    assert found[0] == wanted[0] == "a"
+    assert len(found) == 8
+    assert found == wanted or vectors.EXACT_ROWS == 10
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Stored], list[Stored], list[Stored]]:
+    """Facts of few vectors, some of them nearly equal; the same in another order; and facts to be forgotten."""
+    few = np.concatenate([made(3, 1, 96), made(3, 1, 96) + 0.002 * made(3, 2, 96)])
+    rows = st.lists(st.integers(0, len(few) - 1), min_size=1, max_size=4)
+    some = draw(st.lists(rows, min_size=1, max_size=60))
+    facts = [phrased(f"f{i:02}", few[at]) for i, at in enumerate(some)]
+    gone = [phrased(f"x{i}", few[at]) for i, at in enumerate(draw(st.lists(rows, max_size=20)))]
+    return facts, draw(st.permutations(facts)), gone
+
+
+@pytest.mark.usefixtures("ways")
+@given(histories(), st.randoms(), st.integers(1, 9))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_equal_banks_give_equal_answers(
+    made_of: tuple[list[Stored], list[Stored], list[Stored]], chance: Random, most: int
+) -> None:
+    facts, shuffled, gone = made_of
+    mixed = [*shuffled, *gone]
+    chance.shuffle(mixed)
+    lived, fresh = indexed(mixed), indexed(facts)
+    for fact in chance.sample(gone, len(gone)):
+        lived.remove(fact.fact_id)
+    for queries in (made(1, 1, 96), made(3, 1, 96), made(2, 9, 96)):
+        assert lived.nearest(queries, most) == fresh.nearest(queries, most)
+        assert answers(lived, queries, most) == answers(fresh, queries, most)
+        if vectors.EXACT_ROWS > 10:
+            assert fresh.nearest(queries, most) == by_brute_force(facts, queries, most)
+
+
+def answers(index: ScopeIndex, queries: Floats, most: int) -> list[tuple[str, float]]:
+    """What a search finds, by fact ids; cosines bit for bit."""
+    return sorted((index._fact[owner], cosine) for owner, cosine in index.vectors.search(queries, most))
+
+
+def by_brute_force(facts: Sequence[Stored], queries: Floats, most: int) -> list[str]:
+    """Ids by exact cosines (sums of float64 numbers by `fsum`) and then by id."""
+    pairs = [
+        (-max(fsum(row.astype(float) * query) for row in fact.plain for query in queries), fact.fact_id)
+        for fact in facts
+    ]
+    return [fact_id for _, fact_id in sorted(pairs)[:most]]
+
+
+def test_equal_rows_have_equal_signs_and_cosines_wherever_they_lie() -> None:
+    rows, query = made(1, 1, 384), made(1, 2, 384)
+    rows = np.concatenate([made(50, 3, 384), np.repeat(rows, 1_949, axis=0)])
+    index = VectorIndex()
+    index.add(np.arange(len(rows)), rows)
+    assert len({cosine for owner, cosine in index.search(query, len(rows)) if owner >= 50}) == 1
+    assert len({row.tobytes() for row in index._blocks[0].sketches[50 : len(rows)]}) == 1
+
+
+def test_thousands_of_equal_rows_are_all_found() -> None:
+    index = ScopeIndex()
+    index.add_all([phrased(f"f{i:05}", made(1, 1)) for i in reversed(range(6_000))])
+    assert index.nearest(made(1, 1)) == [f"f{i:05}" for i in range(8)]
 
 
 @pytest.mark.parametrize("shape", [(1, DIM), (3, DIM), (2, DIM + 1), (0, DIM)])
