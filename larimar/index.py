@@ -7,7 +7,7 @@ bank holds the entries anyway the index looks phrasings up there and keeps only 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,22 @@ class Stored:
     def named(self) -> NDArray[np.bool_]:
         """Which phrasings (phrasings,) name the subject: masking changed them."""
         return (self.plain != self.masked).any(axis=1)
+
+
+def widened(old: Stored, more: Stored) -> Stored:
+    """A fact with more phrasings, each once: those of `more` that it has already are left out."""
+    known = {(text, row.tobytes()) for text, row in zip(old.texts, old.plain, strict=True)}
+    new = []
+    for i, (text, row) in enumerate(zip(more.texts, more.plain, strict=True)):
+        if (text, row.tobytes()) not in known:
+            known.add((text, row.tobytes()))
+            new.append(i)
+    return replace(
+        old,
+        texts=(*old.texts, *(more.texts[i] for i in new)),
+        plain=np.concatenate([old.plain, more.plain[new]]),
+        masked=np.concatenate([old.masked, more.masked[new]]),
+    )
 
 
 class ScopeIndex:

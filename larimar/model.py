@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from larimar.decoding import Sampling
 from larimar.entry import Entry
 from larimar.errors import InvalidInput, UnknownFact
 from larimar.given import require_texts
-from larimar.index import Stored
+from larimar.index import Stored, widened
 from larimar.marks import mark_of
 from larimar.names import named
 from larimar.output_check import Completion, Sentence, Tombstones, checked
@@ -89,7 +88,7 @@ class Larimar:
         self._tombstones.drop(fact_ids)
 
     def widen(self, fact_id: str, phrasings: Sequence[str]) -> Entry:
-        """Add new phrasings to a fact's scope; costs no memory row. Returns the new ledger entry.
+        """Add the phrasings that are new to a fact's scope; costs no memory row. Returns the new ledger entry.
 
         Raises UnknownFact, and InvalidInput for no phrasings or what is no list of texts.
         """
@@ -100,13 +99,7 @@ class Larimar:
         if not phrasings:
             raise InvalidInput("a scope is widened by at least one phrasing")
         more = self.weights.detector.store(fact_id, phrasings, old.scope.names)
-        scope = replace(
-            more,
-            texts=(*old.scope.texts, *more.texts),
-            plain=np.concatenate([old.scope.plain, more.plain]),
-            masked=np.concatenate([old.scope.masked, more.masked]),
-        )
-        entry = replace(old, scope=scope)
+        entry = replace(old, scope=widened(old.scope, more))
         self.bank.replace_scope(entry)
         return entry
 

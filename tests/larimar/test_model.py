@@ -98,6 +98,16 @@ def test_greedy_decoding_gives_one_answer(tiny: Larimar) -> None:
     assert len(set(texts)) == 1
 
 
+def test_a_phrasing_given_again_is_kept_once(tiny: Larimar) -> None:
+    tiny.write(FACTS[:2])
+    once = tiny.widen("f1", ["Jina An is from", "Her cradle stood in"])
+    digest, rows = tiny.digest(), len(tiny.bank.index.vectors)
+    again = tiny.widen("f1", [FACTS[0].prompt, "Her cradle stood in", "Jina An is from", "Jina An is from"])
+    assert again.to_bytes() == once.to_bytes()
+    assert (tiny.digest(), len(tiny.bank.index.vectors)) == (digest, rows)
+    assert rows == 4
+
+
 def test_errors_leave_the_state_as_it_was(tiny: Larimar) -> None:
     tiny.write(FACTS[:2])
     before = tiny.digest()
