@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import sys
 import urllib.error
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
+from unwrite.setting_names import unknown
 from unwrite.settings import Settings
 
 PACKAGES = {
@@ -37,6 +39,7 @@ class Finding:
 def examine(*, model: bool) -> list[Finding]:
     """Look at everything; `model` also loads the weights (some seconds, a minute the first time)."""
     findings = [_python(), *(_package(name, advice) for name, advice in PACKAGES.items())]
+    findings += [Finding("settings", False, said) for said in unknown(os.environ)]
     try:
         settings = Settings()
     except ValidationError as error:

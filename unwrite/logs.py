@@ -14,6 +14,10 @@ from pathlib import Path
 
 import structlog
 
+from unwrite.setting_names import unknown
+from unwrite.settings import SettingsError
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 QUIET = (
     "celery",
     "kombu",
@@ -50,9 +54,11 @@ def where(error: BaseException) -> str:
 
 
 def configure() -> None:
-    """Set up structlog and the standard library for this process."""
-    asked = os.environ.get("UNWRITE_LOG_LEVEL", "").upper()
-    level = logging.getLevelNamesMapping().get(asked, logging.INFO)
+    """Set up structlog and the standard library for this process, and warn of settings that are misspelt.
+
+    Raises SettingsError for a level that does not exist.
+    """
+    level = _level()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(ClassNameOnly())
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -70,3 +76,12 @@ def configure() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    for said in unknown(os.environ):
+        structlog.get_logger().warning(said)
+
+
+def _level() -> int:
+    asked = os.environ.get("UNWRITE_LOG_LEVEL", "").upper() or "INFO"
+    if asked not in LEVELS:
+        raise SettingsError(f"UNWRITE_LOG_LEVEL is none of {', '.join(LEVELS)}; set it to one of them.")
+    return logging.getLevelNamesMapping()[asked]
