@@ -61,7 +61,7 @@ def _list_attacks(context: click.Context, _: click.Parameter, names: str) -> str
 @click.option("--threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.15,
               show_default=True,
               help="Largest upper bound that passes.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--max-tokens", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--model", default="", help="The model's name at the endpoint (only for openai).")
 @click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Where the key is.")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from store.database import Database
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+DAYS = click.IntRange(1, 3650)
+"""How long a key signs or a token is valid: ten years at most."""
 MARKS = {True: "ok  ", False: "FAIL", None: "--  "}
 ALONE = "verify.py"
 
@@ -46,7 +48,7 @@ def keys() -> None:
 
 
 @keys.command("new")
-@click.option("--days", type=click.IntRange(1), default=365, show_default=True, help="How long it may sign.")
+@click.option("--days", type=DAYS, default=365, show_default=True, help="How long it may sign.")
 def new_key(days: int) -> None:
     """Make a key. It signs from now on; older keys stay trusted for what they signed."""
     settings = Settings()

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from unwrite import certificates, logs, processes, reports
 from unwrite.audit import audit
+from unwrite.certificates import DAYS
 from unwrite.installation import first_accounts, new_password, open_database
 from unwrite.settings import Settings
 
@@ -68,7 +69,9 @@ main.add_command(audit)
 
 @main.command()
 @click.option("--host", help="Address to listen on (default: UNWRITE_HOST or 127.0.0.1).")
-@click.option("--port", type=int, help="Port to listen on (default: UNWRITE_PORT or 8765).")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on (default: UNWRITE_PORT or 8765)."
+)
 @click.option(
     "--workers", type=click.IntRange(0), help="Model workers to start too (default: 1 when embedded)."
 )
@@ -228,15 +231,19 @@ def token() -> None:
 @click.argument("email")
 @click.option("--name", default="cli", show_default=True, help="What the token is for.")
 @click.option("--scope", "scopes", multiple=True, help="May be repeated (default: all of the role).")
-@click.option("--days", type=click.IntRange(1), default=90, show_default=True, help="How long it is valid.")
+@click.option("--days", type=DAYS, default=90, show_default=True, help="How long it is valid.")
 def create_token(email: str, name: str, scopes: tuple[str, ...], days: int) -> None:
     """Create an API token for an account and print it, once."""
     from store import people
 
     with _account(email) as (session, account):
-        wanted = scopes or sorted(people.ROLES[account.role])
+        held = sorted(people.ROLES[account.role])
+        if not set(scopes) <= set(held):
+            raise click.BadParameter(
+                f"the role {account.role} has: {', '.join(held)}", param_hint="'--scope'"
+            )
         expires = datetime.now(UTC) + timedelta(days=days)
-        _, secret = people.create_token(session, account, name, wanted, expires)
+        _, secret = people.create_token(session, account, name, scopes or held, expires)
     click.echo(secret)
 
 

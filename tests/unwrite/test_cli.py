@@ -46,6 +46,38 @@ def test_an_account_and_its_token_can_be_made_and_used() -> None:
     assert identity.scopes == people.ROLES["reviewer"]
 
 
+@pytest.mark.parametrize("command", [("token", "create", "ann@example.org"), ("keys", "new")])
+@pytest.mark.parametrize("days", ["0", "3651", "99999999", "9" * 30])
+def test_a_validity_beyond_ten_years_is_refused(command: tuple[str, ...], days: str) -> None:
+    run("migrate")
+    run("user", "create", "ann@example.org", "--role", "reviewer")
+    refused = run(*command, "--days", days)
+    assert refused.exit_code == 2
+    assert "1<=x<=3650" in refused.output
+    assert run(*command, "--days", "3650").exit_code == 0
+
+
+@pytest.mark.parametrize("scope", ["bogus", "facts:write"])
+def test_a_scope_beyond_the_role_is_refused_with_those_that_it_has(scope: str) -> None:
+    run("migrate")
+    run("user", "create", "ann@example.org", "--role", "auditor")
+    refused = run("token", "create", "ann@example.org", "--scope", "facts:read", "--scope", scope)
+    assert refused.exit_code == 2
+    assert "facts:read, reports:read, requests:read" in refused.output
+    assert run("token", "create", "ann@example.org", "--scope", "facts:read").exit_code == 0
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "99999999999"])
+def test_a_port_that_cannot_be_is_refused(port: str) -> None:
+    assert run("serve", "--port", port).exit_code == 2
+
+
+def test_a_seed_that_no_generator_takes_is_refused() -> None:
+    refused = run("audit", "--target", "larimar", "--facts", __file__, "--seed", "9" * 30)
+    assert refused.exit_code == 2
+    assert "--seed" in refused.output
+
+
 def test_an_account_that_is_switched_off_can_do_nothing_until_it_is_on_again() -> None:
     run("migrate")
     password = run("user", "create", "ann@example.org", "--role", "reviewer").output.split()[3]
