@@ -29,6 +29,7 @@ QUIET = (
     "urllib3",
     "faiss",
     "matplotlib",
+    "flask-limiter",  # it logs addresses; web.security logs what it refuses
 )
 
 

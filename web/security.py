@@ -12,9 +12,10 @@ import hmac
 import secrets
 from typing import Any
 
+import structlog
 from flask import Flask, Response, g, request
 from flask.sessions import SecureCookieSessionInterface
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFProtect
 
@@ -28,8 +29,17 @@ REPORT_POLICY = (
     "frame-ancestors 'self'; sandbox allow-popups"
 )
 
+log = structlog.get_logger("web")
+
+
+def _log_refusal(refused: RequestLimit) -> None:
+    log.warning("limit exceeded", endpoint=request.endpoint or "", limit=str(refused.limit))
+
+
 csrf = CSRFProtect()
-limiter = Limiter(get_remote_address, headers_enabled=True, in_memory_fallback_enabled=True)
+limiter = Limiter(
+    get_remote_address, headers_enabled=True, in_memory_fallback_enabled=True, on_breach=_log_refusal
+)
 
 
 class CookieOverTls(SecureCookieSessionInterface):
@@ -75,6 +85,7 @@ def configure(app: Flask, master_key: bytes, broker_url: str) -> None:
     )
     app.session_interface = CookieOverTls()
     csrf.init_app(app)
+    app.after_request(_retry_after_refusals_only)  # runs after the limiter's own, which comes later here
     limiter.init_app(app)
     app.before_request(_name_request)
     app.after_request(_headers)
@@ -89,6 +100,13 @@ def csp_nonce() -> str:
 
 def _name_request() -> None:
     g.request_id = secrets.token_hex(8)
+
+
+def _retry_after_refusals_only(response: Response) -> Response:
+    """The limiter tells every caller when his time window ends; the header asks to wait, so others lose it."""
+    if response.status_code not in {429, 503}:
+        response.headers.pop("Retry-After", None)
+    return response
 
 
 def _page_policy() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from apiflask import APIFlask
 
 from store.database import Database
 from tests.services.test_redis_worker import REDIS, unavailable
@@ -54,3 +55,24 @@ def test_limits_hold_while_redis_does_not_answer(
 @pytest.mark.parametrize("broker_url", ["", "amqp://guest@127.0.0.1", "sentinel://127.0.0.1:26379"])
 def test_without_redis_each_process_counts_for_itself(broker_url: str) -> None:
     assert counters_of(broker_url) == {"RATELIMIT_STORAGE_URI": "memory://"}
+
+
+def test_an_exceeded_limit_is_logged_without_the_address(
+    app: APIFlask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, data = app.test_client(), {"email": "nobody@example.org", "password": "wrong"}
+    for _ in range(11):
+        answer = client.post("/login", data=data, environ_overrides={"REMOTE_ADDR": "203.0.113.9"})
+    assert answer.status_code == 429
+    told = capsys.readouterr().out
+    [line] = [line for line in told.splitlines() if "limit exceeded" in line]
+    assert "pages.sign_in" in line
+    assert "10 per 1 minute" in line
+    assert "203.0.113.9" not in told
+
+
+def test_only_a_refusal_says_when_to_try_again(app: APIFlask) -> None:
+    client, data = app.test_client(), {"email": "nobody@example.org", "password": "wrong"}
+    answers = [client.post("/login", data=data) for _ in range(11)]
+    assert [("Retry-After" in answer.headers) for answer in answers] == [False] * 10 + [True]
+    assert answers[0].headers["X-RateLimit-Limit"] == "10"
