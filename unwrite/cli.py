@@ -12,7 +12,7 @@ unwrite validate, compare, schema             stored reports (see unwrite.report
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,8 @@ from unwrite.installation import first_accounts, new_password, open_database
 from unwrite.settings import Settings
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from sqlalchemy.orm import Session
 
     from store.models import User
@@ -78,11 +80,20 @@ main.add_command(audit)
 @follow_option
 def serve(host: str | None, port: int | None, workers: int | None, follow: int | None) -> None:
     """Serve the web pages and the API; Ctrl-C stops everything that this command started."""
-    from unwrite.serving import serve_web
+    from unwrite.serving import listening
 
     processes.exit_on_sigterm()
     _follow(follow)
     settings = Settings()
+    host, port = host or settings.host, settings.port if port is None else port
+    with listening(host, port) as sockets:
+        _serve(settings, host, sockets, workers)
+
+
+def _serve(settings: Settings, host: str, sockets: Sequence[socket], workers: int | None) -> None:
+    """Prepare the database, start workers, serve on these sockets, and stop what was started."""
+    from unwrite.serving import serve_web
+
     database = open_database(settings, migrate=not settings.database_url)
     workers = int(settings.embedded) if workers is None else workers
     told = [*first_accounts(database), *(certificates.first_key(settings, database) if workers else ())]
@@ -91,8 +102,8 @@ def serve(host: str | None, port: int | None, workers: int | None, follow: int |
     children = processes.Children()
     try:
         children.keep_workers(workers)
-        click.echo(f"Unwrite: http://{host or settings.host}:{port or settings.port}   (Ctrl-C stops it)")
-        serve_web(settings, database, host or settings.host, port or settings.port)
+        click.echo(f"Unwrite: http://{host}:{sockets[0].getsockname()[1]}   (Ctrl-C stops it)")
+        serve_web(settings, database, sockets)
     finally:
         children.stop()
         database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,10 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from click.testing import CliRunner
 
+from unwrite import processes
+from unwrite.cli import main
 from unwrite.demo import free_port
 
 PORT = free_port()
@@ -64,3 +68,34 @@ def test_nothing_is_left_running(server: subprocess.Popen[str], how: signal.Sign
         said = server.stdout.read()
         assert "reviewer@localhost" in said
         assert f"http://127.0.0.1:{PORT}" in said
+
+
+def test_a_busy_port_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    monkeypatch.setattr(processes.Children, "keep_workers", lambda children, count: started.append(count))
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        done = CliRunner().invoke(main, ["serve", "--port", str(port)])
+    assert done.exit_code == 1
+    assert f"Port {port} is in use" in done.output
+    assert "--port" in done.output
+    assert "Unwrite: http" not in done.output
+    assert "localhost   " not in done.output, "passwords that are shown once belong to a server that runs"
+    assert started == []
+
+
+def test_an_address_of_another_machine_is_told() -> None:
+    for host in ("203.0.113.1", "no.such.host.invalid"):
+        done = CliRunner().invoke(main, ["serve", "--workers", "0", "--host", host])
+        assert done.exit_code == 1
+        assert f"Cannot listen on {host}" in done.output
+
+
+def test_port_0_is_any_free_port_and_the_address_says_which(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("unwrite.serving.serve_web", lambda settings, database, sockets: None)
+    done = CliRunner().invoke(main, ["serve", "--workers", "0", "--port", "0"])
+    assert done.exit_code == 0, done.output
+    port = int(done.output.split("http://127.0.0.1:")[1].split()[0])
+    assert port not in {0, 8765}
