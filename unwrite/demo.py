@@ -1,8 +1,8 @@
 """`unwrite demo`: the whole product once, on invented people and on facts that the decoder knows by itself.
 
-A web server and two workers run as processes of their own, on a database of their own; everything is asked over
-HTTP with API tokens, by a submitter and an approver who are two people. At the end: one page, one JSON file and
-one table.
+A web server and two workers run as processes of their own, on a database and with keys of their own; everything is
+asked over HTTP with API tokens, by a submitter and an approver who are two people. At the end: one page, one JSON
+file and one table.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from audit.report import Report, pool
 from audit.statement import digest, salted_page
@@ -28,6 +29,7 @@ from unwrite.demo_facts import DemoFacts, load_facts
 from unwrite.demo_summary import Recall, print_summary, read_recall
 from unwrite.installation import new_password, open_database
 from unwrite.processes import Children, cores
+from unwrite.setting_names import names_of
 from unwrite.settings import Settings
 from workers.certificate import issue
 
@@ -39,6 +41,19 @@ ATTACKS = "rephrase"
 """The paper's attack alone, so that it takes minutes on two cores. Set UNWRITE_AUDIT_ATTACKS for more."""
 FACTS_A_REQUEST = 5
 """In four wordings each they make 20 prompts: enough for a clean request to pass by itself."""
+
+OWN = (
+    "database_url",
+    "broker_url",
+    "master_key_base64",
+    "master_key_file",
+    "signing_keys",
+    "private_keys",
+    "host",
+    "bank",
+)
+"""Settings that stay at their defaults, whatever the operator's environment says: the demonstration shares no data
+with a real installation, and real keys never sign for invented people."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +111,12 @@ def play(here: Installation, facts: DemoFacts) -> list[str]:
 def installation(home: Path) -> Iterator[Installation]:
     """Prepare `home`, start web and worker, and stop them at the end whatever happens."""
     port = free_port()
-    settings = Settings(home=home, port=port, database_url="", broker_url="")
-    database = open_database(settings, migrate=True)
+    database = open_database(own_settings(home, port), migrate=True)
     tokens, logins = make_people(database)
     database.close()
     url = f"http://127.0.0.1:{port}"
     children = Children()
     log = home / "demo.log"
-    environment = {
-        "UNWRITE_HOME": str(home),
-        "UNWRITE_PORT": str(port),
-        "UNWRITE_DATABASE_URL": "",
-        "UNWRITE_AUDIT_ATTACKS": os.environ.get("UNWRITE_AUDIT_ATTACKS", ATTACKS),
-    }
     with (
         log.open("ab") as output,
         Client(url, tokens["requester"]) as one,
@@ -116,13 +124,31 @@ def installation(home: Path) -> Iterator[Installation]:
     ):
         try:
             workers = str(min(WORKERS, cores()))
-            asked = {**environment, "UNWRITE_BROKER_URL": ""}
-            children.start("serve", "--workers", workers, environment=asked, log=output)
+            environment = own_environment(home, port)
+            children.start("serve", "--workers", workers, environment=environment, log=output)
             say(f"Starting web server and workers in {home}")
             wait_until_ready(two, children, log)
             yield Installation(home, url, one, two, logins)
         finally:
             children.stop()
+
+
+def own_settings(home: Path, port: int = 0) -> Settings:
+    """The settings of a demonstration in `home`."""
+    defaults: dict[str, Any] = {name: Settings.model_fields[name].default for name in OWN}
+    return Settings(home=home, port=port, **defaults)
+
+
+def own_environment(home: Path, port: int) -> dict[str, str]:
+    """What to lay over this environment so that a child has `own_settings`. An empty variable means the default."""
+    own = frozenset().union(*map(names_of, (*OWN, "home", "port")))
+    spellings = {name for name in os.environ if name.upper() in own}  # small letters set a setting too
+    return {
+        **dict.fromkeys(own | spellings, ""),
+        "UNWRITE_HOME": str(home),
+        "UNWRITE_PORT": str(port),
+        "UNWRITE_AUDIT_ATTACKS": os.environ.get("UNWRITE_AUDIT_ATTACKS", ATTACKS),
+    }
 
 
 def make_people(database: Database) -> tuple[dict[str, str], dict[str, str]]:
@@ -206,7 +232,7 @@ class ProgressLine:
 
 def write_report(report: Report, out: Path, home: Path) -> str:
     """Write page, JSON, certificate, keys and verifier; returns the command that checks them."""
-    settings = Settings(home=home, database_url="")
+    settings = own_settings(home)
     files = {"report.json": report.to_json(), "report.html": salted_page(report.to_html())}
     digests = {name: digest(data) for name, data in files.items()}
     database = open_database(settings)
@@ -222,7 +248,7 @@ def write_report(report: Report, out: Path, home: Path) -> str:
 
 def recall_of(home: Path) -> Recall:
     """What the worker noted when it asked for forgotten and for retained facts."""
-    database = Database(Settings(home=home, database_url="").resolved_database_url())
+    database = Database(own_settings(home).resolved_database_url())
     try:
         return read_recall(database)
     finally:

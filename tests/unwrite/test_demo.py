@@ -1,6 +1,8 @@
 """The demonstration's parts: robust to how many facts there are, and honest in what it prints."""
 
+import base64
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,10 +13,10 @@ from click.testing import CliRunner
 
 from audit.report import pool, validate
 from tests.audit import fakes
-from unwrite import demo_facts
+from unwrite import demo, demo_facts
 from unwrite.certificates import first_key
 from unwrite.cli import main
-from unwrite.demo import ProgressLine, write_report
+from unwrite.demo import OWN, ProgressLine, installation, own_environment, own_settings, write_report
 from unwrite.demo_facts import load_facts
 from unwrite.demo_summary import Recall, print_summary
 from unwrite.installation import open_database
@@ -68,9 +70,9 @@ def test_without_any_report_the_states_are_still_told(capsys: pytest.CaptureFixt
     assert "2 failed" in capsys.readouterr().out
 
 
-def test_the_report_is_written_signed_and_can_be_checked(tmp_path: Path) -> None:
+def test_the_report_is_written_signed_and_can_be_checked(production: Path, tmp_path: Path) -> None:
     home, out = tmp_path / "home", tmp_path / "out"
-    settings = Settings(home=home, database_url="")
+    settings = own_settings(home)
     database = open_database(settings, migrate=True)
     first_key(settings, database)
     database.close()
@@ -80,8 +82,66 @@ def test_the_report_is_written_signed_and_can_be_checked(tmp_path: Path) -> None
     assert validate((out / "report.json").read_bytes()) == report
     done = CliRunner().invoke(main, command.split()[1:])
     assert done.exit_code == 0, done.output
+    assert not production.exists()
     alone = [out / "verify.py", out / "report.dsse", out / "trusted.json", out / "report.html"]
     subprocess.run([sys.executable, "-I", *alone], check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An operator's shell: everything that a real installation sets."""
+    operator = {
+        "DATABASE_URL": "postgresql+psycopg://db.invalid/real",
+        "BROKER_URL": "redis://broker.invalid/0",
+        "MASTER_KEY": base64.b64encode(bytes(32)).decode(),
+        "MASTER_KEY_FILE": str(tmp_path / "real" / "master.key"),
+        "SIGNING_KEYS": str(tmp_path / "real" / "keys"),
+        "PRIVATE_KEYS": str(tmp_path / "real" / "private"),
+        "HOST": "0.0.0.0",
+        "BANK": "real",
+    }
+    for name, value in operator.items():
+        monkeypatch.setenv(f"UNWRITE_{name}", value)
+    monkeypatch.setenv("unwrite_signing_keys", str(tmp_path / "real" / "keys"))  # small letters set it too
+    return tmp_path / "real"
+
+
+def test_nothing_of_the_operators_installation_is_used(
+    production: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "demo"
+    here = own_settings(home, 4711)
+    assert (here.home, here.port, here.host, here.bank) == (home, 4711, "127.0.0.1", "default")
+    assert here.embedded
+    assert here.resolved_signing_keys() == here.resolved_private_keys() == home / "keys"
+    assert here.master_key() != bytes(32)
+    for name, value in own_environment(home, 4711).items():
+        monkeypatch.setenv(name, value)
+    assert Settings().model_dump(exclude={"audit_attacks"}) == here.model_dump(exclude={"audit_attacks"})
+    assert not production.exists()
+
+
+def test_every_setting_that_leads_to_an_installation_is_the_demonstrations_own() -> None:
+    kinds = {name: str(field.annotation) for name, field in Settings.model_fields.items()}
+    places = {
+        name for name, kind in kinds.items() if "Path" in kind or "Secret" in kind or name.endswith("_url")
+    }
+    assert places - {"home", "checkpoint"} <= set(OWN)
+
+
+def test_the_processes_of_a_demonstration_know_nothing_of_the_operators_installation(
+    production: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: list[dict[str, str]] = []
+    monkeypatch.setattr(
+        demo.Children, "start", lambda children, *told, environment, log: given.append(environment)
+    )
+    monkeypatch.setattr(demo, "wait_until_ready", lambda client, children, log: None)
+    (tmp_path / "demo").mkdir()
+    with installation(tmp_path / "demo"):
+        [environment] = given
+        assert str(production) not in " ".join({**os.environ, **environment}.values())
+    assert not production.exists()
 
 
 def test_progress_into_a_pipe_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
