@@ -42,7 +42,7 @@ def fetch(
         query = query.where(sa.or_(beyond, sa.and_(moment == at, tied)))
     columns: list[Any] = [moment, row_id]
     query = query.order_by(*(column.desc() if descending else column.asc() for column in columns))
-    size = max(1, min(limit, MAX_PAGE))
+    size = page_size(limit)
     found = list(session.scalars(query.limit(size + 1)))
     if len(found) <= size:
         return Page(tuple(found), None)
@@ -50,22 +50,52 @@ def fetch(
     return Page(tuple(found[:size]), encode_cursor(getattr(final, moment.key), getattr(final, row_id.key)))
 
 
+def page_size(limit: int) -> int:
+    """How many rows a page holds when `limit` was asked for."""
+    return max(1, min(limit, MAX_PAGE))
+
+
 def encode_cursor(at: datetime, row_id: str) -> str:
     """A cursor for the row with this sort key."""
     key = f"{at.astimezone(UTC).isoformat()}|{row_id}"
-    return base64.urlsafe_b64encode(key.encode()).decode("ascii").rstrip("=")
+    return _encode(key)
 
 
 def decode_cursor(cursor: str) -> tuple[datetime, str]:
     """The sort key behind a cursor; `InvalidInput` for anything else."""
     try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        at, row_id = raw.split("|", 1)
+        at, row_id = _decode(cursor).split("|", 1)
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise ValueError("no time zone")
         return moment.astimezone(UTC), row_id
     except (ValueError, OverflowError):  # OverflowError: the first or last day, in another time zone
-        raise InvalidInput(
-            "This page cursor cannot be read. Start from the first page.", field="cursor"
-        ) from None
+        raise _unreadable() from None
+
+
+def encode_place(seq: int) -> str:
+    """A cursor for the event at this place of the log."""
+    return _encode(str(seq))
+
+
+def decode_place(cursor: str) -> int:
+    """The place behind a cursor; `InvalidInput` for anything else."""
+    try:
+        raw = _decode(cursor)
+        if not (raw.isascii() and raw.isdecimal() and len(raw) < 19):  # 18 digits fit into a BIGINT
+            raise ValueError("no place")
+        return int(raw)
+    except ValueError:
+        raise _unreadable() from None
+
+
+def _encode(key: str) -> str:
+    return base64.urlsafe_b64encode(key.encode()).decode("ascii").rstrip("=")
+
+
+def _decode(cursor: str) -> str:
+    return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+
+
+def _unreadable() -> InvalidInput:
+    return InvalidInput("This page cursor cannot be read. Start from the first page.", field="cursor")

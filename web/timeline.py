@@ -107,12 +107,14 @@ HIDDEN = frozenset({"job.done", "audit.stopped", "key.destroyed"})
 QUOTED = frozenset({"request.deny", "request.accept", "request.give_up"})
 
 
-def steps_of(request: Request, events: Sequence[Event] = ()) -> list[Step]:
-    """Received, decision, memory change, audit: which are past, which is now, which went wrong."""
+def steps_of(request: Request, *, applied: bool = False) -> list[Step]:
+    """Received, decision, memory change, audit: which are past, which is now, which went wrong. `applied`: the
+    request has changed the memory, whatever became of it then.
+    """
     if request.state in {"denied", "cancelled"}:
         return [Step("Received", "past"), Step(request.state.capitalize(), "bad", current=True)]
     past = PAST_STEPS.get(request.state, 1)
-    if request.state == "failed" and any(event.kind == "request.applied" for event in events):
+    if request.state == "failed" and applied:
         past = PAST_STEPS["auditing"]
     tone = {"residual": "amber", "failed": "bad"}.get(request.state, "now")
     return [
@@ -121,10 +123,9 @@ def steps_of(request: Request, events: Sequence[Event] = ()) -> list[Step]:
     ]
 
 
-def standing_of(request: Request, events: Sequence[Event]) -> Standing:
+def standing_of(request: Request, *, accepted: bool) -> Standing:
     """Where the request stands; a leak that was accepted is not sold as a clean audit."""
-    decisions = [event.kind for event in events if event.kind in {"request.accept", "request.audited_clean"}]
-    if request.state == "completed" and decisions and decisions[-1] == "request.accept":
+    if request.state == "completed" and accepted:
         return ACCEPTED
     return STANDING.get(request.state, Standing(request.state.capitalize(), ""))
 

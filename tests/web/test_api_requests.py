@@ -36,6 +36,11 @@ def test_a_request_is_submitted_approved_and_followed(
     assert client.get(f"/api/v1/jobs/{decided['job']['id']}", headers=requester).json["state"] == "queued"
     events = client.get(f"{place}/events", headers=requester).json["items"]
     assert [event["kind"] for event in events] == ["request.submit", "request.approve"]
+    first = client.get(f"{place}/events?limit=1", headers=requester).json
+    second = client.get(f"{place}/events?limit=1&cursor={first['next_cursor']}", headers=requester).json
+    assert [*first["items"], *second["items"]] == events
+    assert second["next_cursor"] is None
+    assert client.get(f"{place}/events?cursor=nonsense", headers=requester).status_code == 422
 
 
 def test_forgetting_what_was_never_written_names_positions_only(

@@ -10,7 +10,7 @@ import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
 
-from store import jobs, rechecks, requests, retention, states
+from store import events, jobs, rechecks, requests, retention, states
 from store.models import User
 from tests.web.scenario import ANA, BEN, WORKER, Scenario
 
@@ -139,6 +139,46 @@ def test_submitter_accepts_a_leak_where_the_operator_allows_it(
     assert f"/requests/{item.id}/accept" in reviewer.get(f"/requests/{item.id}").text
     press(reviewer, item.id, "accept", reason="Only a guess.")
     assert scenario.state(item.id) == "completed"
+
+
+def rechecked_for_years(scenario: Scenario, request_id: str, times: int) -> None:
+    """What so many re-checks leave in the log of a request, and an alert at the end."""
+    with scenario.database.session() as session:
+        for _ in range(times):
+            events.append(session, "job.retried", actor=WORKER, request_id=request_id)
+        events.append(session, "recheck.alert", actor=WORKER, request_id=request_id)
+
+
+def test_however_long_the_history_the_page_shows_its_end_and_what_was_decided(
+    reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, verdict="fail", kind="censor")
+    rechecked_for_years(scenario, item.id, 1010)
+    press(reviewer, item.id, "accept", reason="Only a guess.")
+    rechecked_for_years(scenario, item.id, 250)
+    page = reviewer.get(f"/requests/{item.id}").text
+    assert "leak accepted" in page
+    assert "Only a guess." in page
+    assert "found no leak" not in page
+    assert "The re-check did not pass" in page
+    assert page.count("Attempt failed; trying again") == 199
+    assert f"/api/v1/requests/{item.id}/events" in page
+
+
+def test_the_progress_of_a_request_that_failed_after_its_change_says_so_however_long_ago(
+    reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, verdict="fail", kind="censor")
+    rechecked_for_years(scenario, item.id, 250)
+    press(reviewer, item.id, "retry")
+    with scenario.database.session() as session:
+        states.transition(session, item.id, "give_up", actor=WORKER)
+    assert '<li class="bad" aria-current="step">Audit</li>' in reviewer.get(f"/requests/{item.id}").text
+
+
+def test_a_short_history_is_told_whole(reviewer: FlaskClient, scenario: Scenario, users: Users) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor")
+    assert "/events" not in reviewer.get(f"/requests/{item.id}").text
 
 
 def test_what_changed_the_memory_is_not_cancelled_on_its_way_through_another_audit(

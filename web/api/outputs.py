@@ -152,10 +152,11 @@ class EventOut(Out):
         return cls(seq=event.seq, kind=event.kind, actor=event.actor, body=dict(event.body), at=event.at)
 
 
-class EventList(Out):
-    """All events of a request, oldest first."""
+class EventPage(Out):
+    """One page of the events of a request, oldest first."""
 
     items: list[EventOut]
+    next_cursor: str | None
 
 
 class ReportList(Out):

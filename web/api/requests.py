@@ -5,17 +5,17 @@ from __future__ import annotations
 from flask import Response
 from sqlalchemy.orm import Session
 
-from store import audits, jobs, requests, retention
+from store import audits, events, jobs, requests, retention
 from store.models import Job, Request
 from store.states import STATES
 from web import exports, queries
 from web.api import api
 from web.api.guard import document, idempotent, located, requires
-from web.api.inputs import ReasonIn, RequestFilter, RequestIn
+from web.api.inputs import Page, ReasonIn, RequestFilter, RequestIn
 from web.api.outputs import (
     Decision,
-    EventList,
     EventOut,
+    EventPage,
     JobOut,
     ReportRef,
     RequestDetail,
@@ -95,12 +95,14 @@ def show_request(request_id: str) -> RequestOut:
 
 @api.get("/requests/<request_id>/events")
 @requires("requests:read")
-@api.output(EventList)
-def list_events(request_id: str) -> EventList:
+@api.input(Page, location="query")
+@api.output(EventPage)
+def list_events(request_id: str, query_data: Page) -> EventPage:
     """List what happened to a request, oldest first"""
     with reading() as session:
         visible_request(session, request_id)
-        return EventList(items=[EventOut.of(event) for event in requests.events_of(session, request_id)])
+        found = events.page_of(session, request_id, limit=query_data.limit, cursor=query_data.cursor)
+    return EventPage(items=[EventOut.of(event) for event in found.items], next_cursor=found.next_cursor)
 
 
 @api.post("/requests/<request_id>/approve")

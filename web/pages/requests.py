@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from store import audits, jobs, rechecks, requests
 from store.errors import StoreError, TextsDestroyed
 from store.models import Job, Request
-from store.states import TERMINAL, UNDERWAY
+from store.states import TERMINAL, UNDERWAY, was_applied
 from web import queries
 from web.context import reading, services
 from web.identity import caller, page, visible_request
@@ -24,6 +24,8 @@ from web.timeline import entries_of, standing_of, steps_of
 
 HIDDEN_FACTS = "The text is shown only to reviewers and to who submitted the request."
 DESTROYED = "The texts of this request were destroyed."
+TIMELINE = 200
+"""How many events a page shows, the newest ones; a daily re-check adds a thousand a year."""
 
 
 @pages.get("/requests/new")
@@ -89,7 +91,8 @@ def render_request(request_id: str, **refused: Any) -> str:
     with reading() as session:
         item = visible_request(session, request_id)
         facts, hidden = _texts(session, item)
-        events = requests.events_of(session, item.id)
+        found = requests.events_of(session, item.id, limit=TIMELINE + 1)
+        events = found[-TIMELINE:]
         names = queries.names(
             session, [item.submitted_by, item.decided_by, *(event.actor for event in events)]
         )
@@ -101,6 +104,7 @@ def render_request(request_id: str, **refused: Any) -> str:
             "facts_hidden": hidden,
             "fact_count": queries.facts_per_request(session, [item.id]).get(item.id, 0),
             "timeline": entries_of(item, events, names),
+            "timeline_cut": len(found) > TIMELINE,
             "names": names,
             "reports": audits.reports_of(session, item.id),
             "recheck": scheduled[0] if scheduled else None,
@@ -124,9 +128,12 @@ def render_request(request_id: str, **refused: Any) -> str:
 
 def _progress(session: Session, item: Request) -> dict[str, Any]:
     job = newest_job(session, item.id)
-    events = requests.events_of(session, item.id)
-    live = item.state in UNDERWAY and job is not None
-    return {"job": job, "live": live, "steps": steps_of(item, events), "standing": standing_of(item, events)}
+    return {
+        "job": job,
+        "live": item.state in UNDERWAY and job is not None,
+        "steps": steps_of(item, applied=was_applied(session, item.id)),
+        "standing": standing_of(item, accepted=requests.was_accepted(session, item.id)),
+    }
 
 
 def newest_job(session: Session, request_id: str) -> Job | None:
