@@ -22,6 +22,8 @@ WAKE_AFTER_S = 15.0
 SET_BACK_S = 60.0
 """A heartbeat further in the future than this: the clock was set back, and the lease would last too long."""
 UNFINISHED = ("queued", "running")
+CANCELLED = "Cancelled"
+"""The error class of a job that a person ended."""
 _REQUEST_KINDS = ("forget", "censor")
 
 
@@ -208,7 +210,7 @@ def _cancel(session: Session, which: sa.ColumnElement[bool], actor: str) -> int:
     for job in ended:
         job.state, job.error_class, job.finished_at, job.lease_until = (
             "failed",
-            "Cancelled",
+            CANCELLED,
             clocks.now(),
             None,
         )
@@ -261,6 +263,8 @@ def _fail_for_good(session: Session, job: Job, at: datetime, *, actor: str) -> N
         _drop_pending(session, job)
     elif job.kind == "recheck":
         audits.end_runs_of_job(session, job.id, "failed", actor=actor)
+        body: events.EventBody = {"recheck": job.recheck_id or "", "verdict": "unfinished", "restated": 0}
+        events.append(session, "recheck.alert", actor=actor, request_id=job.request_id, body=body)
     elif job.kind in _REQUEST_KINDS and job.request_id is not None:
         request = session.get_one(Request, job.request_id, populate_existing=True)
         if (request.state, "give_up") in states.TRANSITIONS:

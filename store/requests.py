@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from store import clocks, events, facts, jobs, ledger, models, states, subjects
+from store import clocks, events, facts, jobs, ledger, models, recheck_runs, states, subjects
 from store.database import changed, erases
 from store.errors import (
     AlreadyUnderway,
@@ -207,18 +207,22 @@ def list_requests(
     states: Sequence[str] = (),
     kind: str | None = None,
     submitted_by: str | None = None,
+    failed_rechecks: bool = False,
     order: Literal["due", "newest"] = "due",
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Request]:
-    """Requests, the most urgent first (or the newest), a page at a time."""
+    """Requests, the most urgent first (or the newest), a page at a time. `failed_rechecks` adds those whose re-check
+    failed when it ran last to those in `states`.
+    """
     column = Request.due_at if order == "due" else Request.received_at
     query = sa.select(Request)
     for attribute, value in {Request.kind: kind, Request.submitted_by: submitted_by}.items():
         if value is not None:
             query = query.where(attribute == value)
     if states:
-        query = query.where(Request.state.in_(states))
+        wanted = Request.state.in_(states)
+        query = query.where(sa.or_(wanted, recheck_runs.failed()) if failed_rechecks else wanted)
     newest = order == "newest"
     return fetch(session, query, column, Request.id, limit=limit, cursor=cursor, descending=newest)
 

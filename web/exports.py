@@ -38,14 +38,25 @@ PAGE = 200
 
 
 def all_requests(
-    session: Session, submitted_by: str | None, states: Sequence[str] = (), kind: str | None = None
+    session: Session,
+    submitted_by: str | None,
+    states: Sequence[str] = (),
+    kind: str | None = None,
+    *,
+    failed_rechecks: bool = False,
 ) -> list[tuple[str | int, ...]]:
-    """One row a request, the most urgent first."""
+    """One row a request, the most urgent first; filters as in `requests.list_requests`."""
     rows: list[tuple[str | int, ...]] = []
     cursor: str | None = None
     while True:
         page = requests.list_requests(
-            session, states=states, kind=kind, submitted_by=submitted_by, limit=PAGE, cursor=cursor
+            session,
+            states=states,
+            kind=kind,
+            submitted_by=submitted_by,
+            failed_rechecks=failed_rechecks,
+            limit=PAGE,
+            cursor=cursor,
         )
         counts = queries.facts_per_request(session, [item.id for item in page.items])
         rows += [_row(item, counts.get(item.id, 0)) for item in page.items]

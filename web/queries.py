@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from store import recheck_runs
 from store.clocks import now
 from store.models import AuditRun, Fact, Job, Report, Request, RequestFact, User
 from store.states import TERMINAL, UNDERWAY
@@ -41,15 +42,18 @@ def queue_counts(session: Session, submitted_by: str | None) -> QueueCounts:
     """Counts over all requests, or those of one submitter."""
     by_state = sa.select(Request.state, sa.func.count()).group_by(Request.state)
     late = sa.select(sa.func.count()).where(Request.state.not_in(TERMINAL), Request.due_at < now())
+    waiting = sa.or_(Request.state.in_(("failed", "residual")), recheck_runs.failed())
+    attention = sa.select(sa.func.count()).select_from(Request).where(waiting)
     if submitted_by is not None:
         by_state = by_state.where(Request.submitted_by == submitted_by)
         late = late.where(Request.submitted_by == submitted_by)
+        attention = attention.where(Request.submitted_by == submitted_by)
     counts: dict[str, int] = {state: count for state, count in session.execute(by_state)}
     return QueueCounts(
         all=sum(counts.values()),
         decide=counts.get("received", 0),
         working=sum(counts.get(state, 0) for state in UNDERWAY),
-        attention=counts.get("failed", 0) + counts.get("residual", 0),
+        attention=session.scalar(attention) or 0,
         overdue=session.scalar(late) or 0,
     )
 

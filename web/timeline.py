@@ -157,6 +157,8 @@ def _words(event: Event) -> tuple[str, str]:
         return f"Re-check scheduled every {plural(int(body.get('every_days', 0)), 'day')}", ""
     if event.kind == "recheck.alert" and body.get("restated"):
         return "The re-check did not pass: a removed fact is in the memory again; submit a new request", "red"
+    if event.kind == "recheck.alert" and body.get("verdict") == "unfinished":
+        return "The re-check was not finished: its job failed, nothing is known about today", "red"
     return WORDS.get(event.kind, (event.kind.replace(".", ": ").replace("_", " ").capitalize(), ""))
 
 

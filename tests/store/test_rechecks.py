@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from store import clocks, jobs, rechecks, requests
+from store import clocks, jobs, recheck_runs, rechecks, requests
 from store.database import Database
 from store.errors import IllegalTransition, InvalidInput, UnknownRecheck
 from store.models import Job, Recheck
@@ -101,6 +101,70 @@ def test_now_is_possible_and_once(database: Database, recheck: Recheck) -> None:
     with database.session() as session:
         job = rechecks.run_now(session, recheck.id, actor="auditor")
         assert rechecks.run_now(session, recheck.id, actor="auditor").id == job.id
+
+
+def run(database: Database, recheck: Recheck, error: str = "", attempts: int = 3) -> Job:
+    """One run of a re-check by a worker: finished, or failed for good."""
+    with database.session() as session:
+        job = rechecks.run_now(session, recheck.id, actor="auditor", max_attempts=attempts)
+        assert jobs.claim(session, job.id, "w", 60)
+        if error:
+            return jobs.fail(session, job.id, "w", error, retry=False)
+        return jobs.finish(session, job.id, "w")
+
+
+def alerts(database: Database, recheck: Recheck) -> list[object]:
+    with database.session(read_only=True) as session:
+        told = requests.events_of(session, recheck.request_id)
+    return [event.body for event in told if event.kind == "recheck.alert"]
+
+
+def test_a_run_that_fails_for_good_raises_the_alert(
+    database: Database, recheck: Recheck, clock: time_machine.Traveller
+) -> None:
+    run(database, recheck)
+    assert alerts(database, recheck) == []
+    clock.shift(timedelta(hours=1))
+    run(database, recheck, "OutOfMemoryError")
+    told = {"recheck": recheck.id, "verdict": "unfinished", "restated": 0}
+    assert alerts(database, recheck) == [told]
+    with database.session() as session:
+        job = rechecks.run_now(session, recheck.id, actor="auditor", max_attempts=1)
+        assert jobs.claim(session, job.id, "w", 60)
+    clock.shift(timedelta(hours=1))
+    with database.session() as session:
+        jobs.sweep(session, clocks.now())
+    assert alerts(database, recheck) == [told, told], "its worker died"
+
+
+def test_a_request_needs_attention_while_the_newest_run_of_its_recheck_failed(
+    database: Database, recheck: Recheck, clock: time_machine.Traveller
+) -> None:
+    def state() -> tuple[str | None, set[str]]:
+        clock.shift(timedelta(hours=1))
+        with database.session(read_only=True) as session:
+            newest = recheck_runs.newest(session, [recheck.id, "chk_none"])
+            failed = recheck_runs.failed_among(session, [recheck.request_id, "req_none"])
+            listed = requests.list_requests(session, states=("failed",), failed_rechecks=True)
+            assert {item.id for item in listed.items} == failed
+        return (newest[recheck.id].error_class or "" if newest else None), failed
+
+    assert state() == (None, set())
+    run(database, recheck, "BankFull")
+    assert state() == ("BankFull", {recheck.request_id})
+    run(database, recheck)
+    assert state() == ("", set())
+    run(database, recheck, "BankFull")
+    with database.session() as session:
+        rechecks.run_now(session, recheck.id, actor="auditor")
+    assert state() == ("BankFull", {recheck.request_id}), "the next one is only queued"
+    with database.session() as session:
+        assert rechecks.stop(session, recheck.id, actor="auditor")
+    assert state() == (jobs.CANCELLED, set()), "somebody saw to it"
+    run(database, recheck, "BankFull")
+    with database.session() as session:
+        rechecks.cancel(session, recheck.id, actor="auditor")
+    assert state() == ("BankFull", set())
 
 
 def test_only_audited_requests_and_sensible_days(database: Database, vault: Vault, recheck: Recheck) -> None:

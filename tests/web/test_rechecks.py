@@ -8,9 +8,9 @@ import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
 
-from store import rechecks
+from store import jobs, rechecks
 from store.models import User
-from tests.web.scenario import ANA, BEN, Scenario
+from tests.web.scenario import ANA, BEN, WORKER, Scenario
 
 Users = dict[str, User]
 Bearer = Callable[..., dict[str, str]]
@@ -98,3 +98,70 @@ def test_requesters_do_not_see_rechecks_of_others(
     headers = bearer("requester")
     assert app.test_client().get("/api/v1/rechecks", headers=headers).json["items"] == []
     assert app.test_client().post(f"/api/v1/rechecks/{row.id}/run", headers=headers).status_code == 404
+
+
+def ended(scenario: Scenario, recheck_id: str, error: str = "") -> None:
+    """A worker runs a re-check, to its end or until it fails for good."""
+    with scenario.database.session() as session:
+        job = rechecks.run_now(session, recheck_id, actor=WORKER)
+        jobs.claim(session, job.id, WORKER, 60)
+        if error:
+            jobs.fail(session, job.id, WORKER, error, retry=False)
+        else:
+            jobs.finish(session, job.id, WORKER)
+
+
+def test_a_run_that_failed_is_not_hidden_by_an_earlier_pass(
+    app: APIFlask, reviewer: FlaskClient, bearer: Bearer, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor", reference="CASE-9")
+    with scenario.database.session() as session:
+        row = rechecks.schedule(session, item.id, 1, users["reviewer"].id)
+
+    def told() -> dict[str, object] | None:
+        (found,) = app.test_client().get("/api/v1/rechecks", headers=bearer("auditor")).json["items"]
+        last: dict[str, object] | None = found["last_run"]
+        return last
+
+    assert told() is None
+    ended(scenario, row.id)
+    scenario.reported(item.id, b"{}", recheck_id=row.id)
+    passed = '<span class="badge green">Pass</span>'
+    assert passed in reviewer.get("/rechecks").text
+    assert (told() or {})["state"] == "done"
+    assert "CASE-9" not in reviewer.get("/requests?view=attention").text
+
+    ended(scenario, row.id, "OutOfMemoryError")
+    page = reviewer.get("/rechecks").text
+    assert passed not in page
+    assert "Last run failed" in page
+    assert "OutOfMemoryError" in page
+    assert "Last report: Pass" in page
+    last = told() or {}
+    assert (last["state"], last["error_class"]) == ("failed", "OutOfMemoryError")
+    assert "The re-check was not finished" in reviewer.get(f"/requests/{item.id}").text
+    queue = reviewer.get("/requests?view=attention").text
+    assert "CASE-9" in queue
+    assert "Re-check failed" in queue
+    assert "<b>1</b><span>need attention</span>" in queue
+    assert item.id in reviewer.get("/requests.csv?view=attention").text
+
+    with scenario.database.session() as session:
+        rechecks.run_now(session, row.id, actor=users["reviewer"].id)
+        rechecks.stop(session, row.id, actor=users["reviewer"].id)
+    assert "Last run stopped" in reviewer.get("/rechecks").text
+    assert "<b>0</b><span>need attention</span>" in reviewer.get("/requests").text
+    ended(scenario, row.id)
+    assert passed in reviewer.get("/rechecks").text
+
+
+def test_requesters_are_alerted_of_their_own_rechecks_only(
+    requester: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    theirs, _ = scenario.completed(users["reviewer"], BEN, kind="censor")
+    with scenario.database.session() as session:
+        row = rechecks.schedule(session, theirs.id, 1, users["reviewer"].id)
+    ended(scenario, row.id, "OutOfMemoryError")
+    page = requester.get("/requests?view=attention").text
+    assert "<b>0</b><span>need attention</span>" in page
+    assert theirs.id not in page

@@ -97,6 +97,8 @@ def test_an_alert_about_a_fact_that_is_there_again_says_what_to_do() -> None:
     assert "submit a new request" in timeline._words(told)[0]
     leaked = Event(kind="recheck.alert", details=b'{"body": {"verdict": "fail", "restated": 0}}')
     assert timeline._words(leaked) == timeline.WORDS["recheck.alert"]
+    crashed = Event(kind="recheck.alert", details=b'{"body": {"verdict": "unfinished", "restated": 0}}')
+    assert "not finished" in timeline._words(crashed)[0]
 
 
 def test_every_scope_and_role_is_explained() -> None:

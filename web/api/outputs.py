@@ -223,18 +223,22 @@ class RecheckOut(Out):
     request_id: str
     every_days: int
     next_at: datetime
-    last_run_at: datetime | None
+    last_run_at: datetime | None = Field(description="When a run last came to its end, with a report.")
+    last_run: JobOut | None = Field(
+        description="The newest run that ended: done, or failed with the class of its error (`Cancelled`: stopped)."
+    )
     active: bool
 
     @classmethod
-    def of(cls, recheck: Recheck) -> RecheckOut:
-        """From the row."""
+    def of(cls, recheck: Recheck, last_run: Job | None) -> RecheckOut:
+        """From the row and the job of its newest ended run."""
         return cls(
             id=recheck.id,
             request_id=recheck.request_id,
             every_days=recheck.every_days,
             next_at=recheck.next_at,
             last_run_at=recheck.last_run_at,
+            last_run=JobOut.of(last_run) if last_run is not None else None,
             active=recheck.active,
         )
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from store import rechecks
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from store import recheck_runs, rechecks
+from store.models import Recheck
 from web.api import api
 from web.api.guard import idempotent, requires
 from web.api.inputs import RecheckIn
@@ -21,7 +26,7 @@ def schedule_recheck(request_id: str, json_data: RecheckIn) -> tuple[RecheckOut,
     with transaction() as session:
         visible_request(session, request_id)
         made = rechecks.schedule(session, request_id, json_data.every_days, actor=caller().user_id)
-        return RecheckOut.of(made), 201
+        return _out(session, [made])[0], 201
 
 
 @api.get("/rechecks")
@@ -30,7 +35,7 @@ def schedule_recheck(request_id: str, json_data: RecheckIn) -> tuple[RecheckOut,
 def list_rechecks() -> RecheckList:
     """List the re-checks, the next one first"""
     with reading() as session:
-        return RecheckList(items=[RecheckOut.of(row) for row in visible_rechecks(session)])
+        return RecheckList(items=_out(session, visible_rechecks(session)))
 
 
 @api.post("/rechecks/<recheck_id>/run")
@@ -63,7 +68,7 @@ def stop_recheck(recheck_id: str) -> RecheckOut:
     with transaction() as session:
         visible_recheck(session, recheck_id)
         rechecks.stop(session, recheck_id, actor=caller().user_id)
-        return RecheckOut.of(rechecks.get(session, recheck_id))
+        return _out(session, [rechecks.get(session, recheck_id)])[0]
 
 
 @api.post("/rechecks/<recheck_id>/cancel")
@@ -74,4 +79,9 @@ def cancel_recheck(recheck_id: str) -> RecheckOut:
     """Cancel a re-check"""
     with transaction() as session:
         visible_recheck(session, recheck_id)
-        return RecheckOut.of(rechecks.cancel(session, recheck_id, actor=caller().user_id))
+        return _out(session, [rechecks.cancel(session, recheck_id, actor=caller().user_id)])[0]
+
+
+def _out(session: Session, rows: Sequence[Recheck]) -> list[RecheckOut]:
+    last = recheck_runs.newest(session, [row.id for row in rows])
+    return [RecheckOut.of(row, last.get(row.id)) for row in rows]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from store import ledger, requests
+from store import ledger, recheck_runs, requests
 from store.errors import InvalidInput, UnknownBank
 from store.states import STATES, TERMINAL, UNDERWAY
 from web import exports, queries
@@ -15,11 +15,13 @@ from web.context import reading, services
 from web.identity import caller, page
 from web.pages import pages
 
+ATTENTION = "attention"
+"""The view that lists, beside requests in its states, those whose re-check failed."""
 VIEWS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "open": ("Open", tuple(state for state in STATES if state not in TERMINAL)),
     "decide": ("Awaiting decision", ("received",)),
     "working": ("In progress", tuple(sorted(UNDERWAY))),
-    "attention": ("Needs attention", ("failed", "residual")),
+    ATTENTION: ("Needs attention", ("failed", "residual")),
     "closed": ("Closed", tuple(sorted(TERMINAL))),
     "all": ("All", ()),
 }
@@ -44,11 +46,13 @@ def queue() -> ResponseReturnValue:
                 states=VIEWS[view][1],
                 kind=kind,
                 submitted_by=mine,
+                failed_rechecks=view == ATTENTION,
                 cursor=request.args.get("cursor"),
             )
         except InvalidInput:
             return redirect(url_for("pages.queue", view=view, kind=kind))
         counts = queries.queue_counts(session, mine)
+        recheck_failed = recheck_runs.failed_among(session, [item.id for item in found.items])
         fact_counts = queries.facts_per_request(session, [item.id for item in found.items])
         try:
             fact_total = queries.fact_counts(
@@ -63,6 +67,7 @@ def queue() -> ResponseReturnValue:
         next_cursor=found.next_cursor,
         counts=counts,
         fact_counts=fact_counts,
+        recheck_failed=recheck_failed,
         fact_total=fact_total,
         views=[(key, label) for key, (label, _) in VIEWS.items()],
         view=view,
@@ -76,7 +81,10 @@ def queue_csv() -> ResponseReturnValue:
     """The requests of one view as CSV."""
     view, kind = _filters()
     with reading() as session:
-        return exports.csv_response(exports.all_requests(session, caller().only_own, VIEWS[view][1], kind))
+        rows = exports.all_requests(
+            session, caller().only_own, VIEWS[view][1], kind, failed_rechecks=view == ATTENTION
+        )
+        return exports.csv_response(rows)
 
 
 def _filters() -> tuple[str, str | None]:

@@ -6,7 +6,7 @@ from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from store import rechecks, requests
+from store import jobs, recheck_runs, rechecks, requests
 from store.errors import StoreError, TextsDestroyed
 from store.models import Request
 from web import queries
@@ -89,6 +89,7 @@ def _list(form: RecheckForm) -> str:
         items = visible_rechecks(session)
         rows = {row.request_id: requests.get(session, row.request_id) for row in items}
         verdicts = queries.verdicts_of_rechecks(session, [row.id for row in items])
+        last_runs = recheck_runs.newest(session, [row.id for row in items])
         running = rechecks.under_way(session, [row.id for row in items])
         choices = _choices(session, {row.request_id for row in items if row.active})
     form.request_id.choices = choices_of({item.id: _title(item) for item in choices})
@@ -99,6 +100,8 @@ def _list(form: RecheckForm) -> str:
         items=items,
         titles={request_id: _title(item) for request_id, item in rows.items()},
         verdicts=verdicts,
+        last_runs=last_runs,
+        stopped=jobs.CANCELLED,
         running=running,
         choices=choices,
     )
