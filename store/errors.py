@@ -172,6 +172,20 @@ class IllegalTransition(StoreError):
         self.event = event
 
 
+class AlreadyScheduled(StoreError):
+    """A request has at most one active re-check."""
+
+    code = "already_scheduled"
+    status = 409
+
+
+class RecheckCancelled(StoreError):
+    """A cancelled re-check runs no more, not by hand either."""
+
+    code = "recheck_cancelled"
+    status = 409
+
+
 class AlreadyApplied(StoreError):
     """A request that changed the memory cannot be withdrawn any more."""
 

@@ -360,9 +360,18 @@ class Report(Base):
 
 
 class Recheck(Base):
-    """An audit on a schedule."""
+    """An audit on a schedule; a request has at most one that is active."""
 
     __tablename__ = "recheck"
+    __table_args__ = (
+        Index(
+            "uq_recheck_active",
+            "request_id",
+            unique=True,
+            sqlite_where=text("active"),
+            postgresql_where=text("active"),
+        ),
+    )
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     request_id: Mapped[str] = mapped_column(ForeignKey("request.id"), index=True)
     every_days: Mapped[int]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from store import clocks, events, jobs, requests
 from store.database import changed
-from store.errors import IllegalTransition, InvalidInput, UnknownRecheck
+from store.errors import AlreadyScheduled, IllegalTransition, InvalidInput, RecheckCancelled, UnknownRecheck
 from store.events import EventBody
 from store.ids import new_id
 from store.models import Job, Recheck, Request
@@ -22,14 +22,20 @@ _AUDITED = ("completed", "residual")
 def schedule(session: Session, request_id: str, every_days: int, actor: str) -> Recheck:
     """Audit a completed (or residual) request again every so many days, first in `every_days` days.
 
-    `InvalidInput`, `IllegalTransition`, or `TextsDestroyed`: without prompts nothing can be asked.
+    `InvalidInput`, `IllegalTransition`, `AlreadyScheduled`, or `TextsDestroyed`: without prompts nothing can be
+    asked.
     """
     if not 1 <= every_days <= MAX_DAYS:
         raise InvalidInput(f"A re-check comes every 1 to {MAX_DAYS} days.", field="every_days")
+    session.execute(sa.select(Request.id).where(Request.id == request_id).with_for_update(key_share=True))
     request = requests.get(session, request_id)
     if request.state not in _AUDITED:
         raise IllegalTransition(request.state, "schedule a re-check")
     requests.refuse_without_texts(session, request_id)
+    if active_of(session, request_id) is not None:
+        raise AlreadyScheduled(
+            "This request has a re-check already. Cancel it first if it should come at another pace."
+        )
     row = Recheck(
         id=new_id("chk"),
         request_id=request_id,
@@ -53,6 +59,12 @@ def get(session: Session, recheck_id: str) -> Recheck:
     return row
 
 
+def active_of(session: Session, request_id: str) -> Recheck | None:
+    """The re-check of a request that is not cancelled, if there is one."""
+    query = sa.select(Recheck).where(Recheck.request_id == request_id, Recheck.active.is_(True))
+    return session.scalars(query).one_or_none()
+
+
 def due(session: Session, now: datetime) -> list[Recheck]:
     """Active re-checks whose time has come and that have no unfinished job, the most overdue first."""
     unfinished = sa.select(Job.id).where(Job.recheck_id == Recheck.id, Job.state.in_(jobs.UNFINISHED))
@@ -72,12 +84,16 @@ def enqueue_due(session: Session, now: datetime, *, max_attempts: int = 3) -> li
 
 
 def run_now(session: Session, recheck_id: str, *, actor: str, max_attempts: int = 3) -> Job:
-    """Queue the re-check at once, unless its job is unfinished already (then that one is returned)."""
-    row = session.scalars(
-        sa.select(Recheck).where(Recheck.id == recheck_id).with_for_update(key_share=True)
-    ).one_or_none()
+    """Queue the re-check at once, unless its job is unfinished already (then that one is returned).
+
+    `UnknownRecheck`, `RecheckCancelled`, `TextsDestroyed`.
+    """
+    mine = sa.select(Recheck).where(Recheck.id == recheck_id).with_for_update(key_share=True)
+    row = session.scalars(mine.execution_options(populate_existing=True)).one_or_none()
     if row is None:
         raise UnknownRecheck("There is no re-check with this id.")
+    if not row.active:
+        raise RecheckCancelled("This re-check was cancelled. Schedule a new one on the page of its request.")
     query = sa.select(Job).where(Job.recheck_id == recheck_id, Job.state.in_(jobs.UNFINISHED))
     unfinished = session.scalars(query).first()
     if unfinished is not None:

@@ -16,7 +16,7 @@ import pytest
 
 from store import clocks, events, facts, idempotency, jobs, ledger, people, rechecks, requests, states
 from store.database import Database
-from store.errors import DuplicateFact, EmailTaken, IllegalTransition, StaleRevision
+from store.errors import AlreadyScheduled, DuplicateFact, EmailTaken, IllegalTransition, StaleRevision
 from store.vault import Vault
 from tests.store.scenes import ANA, BEN, CLEO, approved, completed, submitted, written
 
@@ -93,6 +93,17 @@ def test_one_of_several_approvals_wins(database: Database, vault: Vault) -> None
     with database.session(read_only=True) as session:
         assert len(jobs.of_request(session, request.id)) == 1
         assert len(requests.events_of(session, request.id)) == 2
+
+
+def test_one_of_several_schedules_wins(database: Database, vault: Vault) -> None:
+    request_id = completed(database, vault, CLEO, kind="censor").request_id
+    assert request_id is not None
+
+    def schedule(own: Database, number: int) -> object:
+        with own.session() as session:
+            return rechecks.schedule(session, request_id, number + 1, "auditor")
+
+    assert race(database, schedule) == {"Recheck": 1, AlreadyScheduled.__name__: THREADS - 1}
 
 
 def test_one_of_approval_and_denial_wins(database: Database, vault: Vault) -> None:

@@ -12,10 +12,13 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.util import CommandError
 
-from store import events
+from store import events, rechecks
+from store.clocks import now
 from store.database import Database
-from store.models import Base
+from store.models import Base, Recheck
 from store.schema import config, downgrade, upgrade
+from store.vault import Vault
+from tests.store.scenes import CLEO, completed
 from tests.store.test_log import assert_one_chain
 
 ROOT = Path(__file__).parents[2]
@@ -92,4 +95,21 @@ def test_old_events_are_chained_in_their_order_and_come_back_on_the_way_down(dat
         (3, "user.active", "cli"),
         (4, "later", "me"),
     ]
+    upgrade(database.engine)
+
+
+def test_of_several_active_rechecks_of_a_request_the_oldest_stays(database: Database, vault: Vault) -> None:
+    request_id = completed(database, vault, CLEO, kind="censor").request_id
+    downgrade(database.engine, "0003")
+    with database.session() as session:
+        for name, days, active in (("c", 9, False), ("b", 30, True), ("a", 1, True), ("d", 7, True)):
+            row = {"id": f"chk_{name}", "request_id": request_id, "every_days": days, "next_at": now()}
+            session.add(Recheck(**row, active=active, created_by="me"))
+            body: events.EventBody = {"recheck": f"chk_{name}", "every_days": days}
+            events.append(session, "recheck.scheduled", actor="me", request_id=request_id, body=body)
+    upgrade(database.engine)
+    with database.session() as session:
+        states = {name: rechecks.get(session, f"chk_{name}").active for name in "abcd"}
+        assert states == {"a": False, "b": True, "c": False, "d": False}
+    downgrade(database.engine, "0003")
     upgrade(database.engine)

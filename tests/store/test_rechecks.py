@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from sqlalchemy.exc import IntegrityError
 
 from store import clocks, jobs, recheck_runs, rechecks, requests
 from store.database import Database
-from store.errors import IllegalTransition, InvalidInput, UnknownRecheck
+from store.errors import AlreadyScheduled, IllegalTransition, InvalidInput, RecheckCancelled, UnknownRecheck
 from store.models import Job, Recheck
 from store.requests import Submission
 from store.vault import Vault
@@ -81,11 +82,14 @@ def test_cancelled_and_foreign_rechecks_do_not_crowd_out_active_ones(
     database: Database, recheck: Recheck, vault: Vault
 ) -> None:
     with database.session() as session:
+        rechecks.cancel(session, recheck.id, actor="auditor")
         for _ in range(3):
             sooner = rechecks.schedule(session, recheck.request_id, 1, "auditor")
             rechecks.cancel(session, sooner.id, actor="auditor")
+        recheck = rechecks.schedule(session, recheck.request_id, 7, "auditor")
         listed = [row.id for row in rechecks.list_rechecks(session, limit=2)]
-        assert listed == [recheck.id, min(row.id for row in rechecks.list_rechecks(session, active=False))]
+        cancelled = [row for row in rechecks.list_rechecks(session, active=False) if row.every_days == 1]
+        assert listed == [recheck.id, min(row.id for row in cancelled)]
     with database.session() as session:
         submission = Submission("censor", [CLEO])
         theirs = requests.submit(session, vault, submission, actor="somebody else")
@@ -101,6 +105,33 @@ def test_now_is_possible_and_once(database: Database, recheck: Recheck) -> None:
     with database.session() as session:
         job = rechecks.run_now(session, recheck.id, actor="auditor")
         assert rechecks.run_now(session, recheck.id, actor="auditor").id == job.id
+
+
+def test_a_request_has_one_recheck_at_a_time(database: Database, recheck: Recheck) -> None:
+    with database.session() as session:
+        with pytest.raises(AlreadyScheduled, match="Cancel it first"):
+            rechecks.schedule(session, recheck.request_id, 30, "auditor")
+        found = rechecks.active_of(session, recheck.request_id)
+        assert found is not None
+        assert (found.id, found.every_days) == (recheck.id, 7)
+        rechecks.cancel(session, recheck.id, actor="auditor")
+        assert rechecks.active_of(session, recheck.request_id) is None
+        rechecks.schedule(session, recheck.request_id, 30, "auditor")
+
+
+def test_the_database_itself_refuses_a_second_active_one(database: Database, recheck: Recheck) -> None:
+    second = {"id": "chk_second", "request_id": recheck.request_id, "every_days": 1, "next_at": START}
+    with pytest.raises(IntegrityError), database.session() as session:
+        session.add(Recheck(**second, active=True, created_by="auditor"))
+
+
+def test_a_cancelled_one_is_not_run_by_hand(database: Database, recheck: Recheck) -> None:
+    with database.session() as session:
+        rechecks.run_now(session, recheck.id, actor="auditor")
+        rechecks.cancel(session, recheck.id, actor="auditor")
+        with pytest.raises(RecheckCancelled, match="Schedule a new one"):
+            rechecks.run_now(session, recheck.id, actor="auditor")
+        assert len([job for job in jobs.of_request(session, recheck.request_id) if job.recheck_id]) == 1
 
 
 def run(database: Database, recheck: Recheck, error: str = "", attempts: int = 3) -> Job:

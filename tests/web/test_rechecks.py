@@ -165,3 +165,39 @@ def test_requesters_are_alerted_of_their_own_rechecks_only(
     page = requester.get("/requests?view=attention").text
     assert "<b>0</b><span>need attention</span>" in page
     assert theirs.id not in page
+
+
+def test_a_double_click_schedules_once_and_leads_to_what_is_scheduled(
+    app: APIFlask, reviewer: FlaskClient, bearer: Bearer, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor")
+    for _ in range(2):
+        answer = reviewer.post("/rechecks", data={"request_id": item.id, "every_days": "30"})
+    assert answer.location == f"/requests/{item.id}#recheck-heading"
+    page = reviewer.get(answer.location).text
+    assert "has a re-check already" in page
+    assert "Audited again every 30 days" in page
+    path, headers = f"/api/v1/requests/{item.id}/rechecks", bearer("reviewer")
+    refused = app.test_client().post(path, json={"every_days": 7}, headers=headers)
+    assert (refused.status_code, refused.json["code"]) == (409, "already_scheduled")
+    assert "Cancel it first" in refused.json["detail"]
+
+
+def test_a_cancelled_recheck_is_not_run_again(
+    app: APIFlask,
+    reviewer: FlaskClient,
+    bearer: Bearer,
+    scenario: Scenario,
+    users: Users,
+    wakes: list[tuple[str, str]],
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor")
+    with scenario.database.session() as session:
+        row = rechecks.schedule(session, item.id, 30, users["reviewer"].id)
+        rechecks.cancel(session, row.id, actor=users["reviewer"].id)
+    refused = app.test_client().post(f"/api/v1/rechecks/{row.id}/run", headers=bearer("reviewer"))
+    assert (refused.status_code, refused.json["code"]) == (409, "recheck_cancelled")
+    assert "Schedule a new one" in refused.json["detail"]
+    page = reviewer.post(f"/rechecks/{row.id}/run", follow_redirects=True).text
+    assert "Schedule a new one" in page
+    assert wakes == []

@@ -22,7 +22,10 @@ from web.identity import caller, visible_recheck, visible_rechecks, visible_requ
 @api.input(RecheckIn)
 @api.output(RecheckOut, status_code=201)
 def schedule_recheck(request_id: str, json_data: RecheckIn) -> tuple[RecheckOut, int]:
-    """Schedule a re-check of a request's audit"""
+    """Schedule a re-check of a request's audit
+
+    A request has one re-check at a time; a second one is refused with 409 `already_scheduled`.
+    """
     with transaction() as session:
         visible_request(session, request_id)
         made = rechecks.schedule(session, request_id, json_data.every_days, actor=caller().user_id)
@@ -45,7 +48,8 @@ def list_rechecks() -> RecheckList:
 def run_recheck(recheck_id: str) -> tuple[JobOut, int]:
     """Run a re-check now
 
-    Gives the job that is queued; asking again while it is unfinished gives the same job.
+    Gives the job that is queued; asking again while it is unfinished gives the same job. One that was cancelled is
+    refused with 409 `recheck_cancelled`.
     """
     with transaction() as session:
         visible_recheck(session, recheck_id)

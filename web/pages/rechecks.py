@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from store import jobs, recheck_runs, rechecks, requests
-from store.errors import StoreError, TextsDestroyed
+from store.errors import AlreadyScheduled, RecheckCancelled, StoreError, TextsDestroyed
 from store.models import Request
 from web import queries
 from web.context import reading, services, transaction, wake_after_commit
@@ -36,6 +36,9 @@ def schedule_recheck() -> ResponseReturnValue:
         with transaction() as session:
             visible_request(session, request_id)
             rechecks.schedule(session, request_id, every_days, actor=caller().user_id)
+    except AlreadyScheduled as error:
+        flash(str(error), "warn")
+        return redirect(url_for("pages.show_request", request_id=request_id, _anchor="recheck-heading"))
     except StoreError as error:
         if error.status >= 500:
             raise
@@ -50,12 +53,16 @@ def schedule_recheck() -> ResponseReturnValue:
 @page("requests:write")
 def run_recheck(recheck_id: str) -> ResponseReturnValue:
     """Run a re-check now."""
-    with transaction() as session:
-        visible_recheck(session, recheck_id)
-        attempts = services().settings.max_attempts
-        job = rechecks.run_now(session, recheck_id, actor=caller().user_id, max_attempts=attempts)
-    wake_after_commit(job)
-    flash("The re-check is queued.", "good")
+    attempts = services().settings.max_attempts
+    try:
+        with transaction() as session:
+            visible_recheck(session, recheck_id)
+            job = rechecks.run_now(session, recheck_id, actor=caller().user_id, max_attempts=attempts)
+    except RecheckCancelled as error:
+        flash(str(error), "warn")
+    else:
+        wake_after_commit(job)
+        flash("The re-check is queued.", "good")
     return redirect(url_for("pages.recheck_list"))
 
 

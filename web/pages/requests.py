@@ -96,7 +96,6 @@ def render_request(request_id: str, **refused: Any) -> str:
         names = queries.names(
             session, [item.submitted_by, item.decided_by, *(event.actor for event in events)]
         )
-        scheduled = rechecks.list_rechecks(session, request_id=item.id, active=True)
         self_approval = services().settings.allow_self_approval
         context = _progress(session, item) | {
             "steps_allowed": allowed_steps(session, item, who, self_approval),
@@ -107,7 +106,7 @@ def render_request(request_id: str, **refused: Any) -> str:
             "timeline_cut": len(found) > TIMELINE,
             "names": names,
             "reports": audits.reports_of(session, item.id),
-            "recheck": scheduled[0] if scheduled else None,
+            "recheck": rechecks.active_of(session, item.id),
         }
     audited = item.state in {"completed", "residual"} and hidden != DESTROYED
     may_recheck = audited and who.can("requests:write")
