@@ -33,21 +33,24 @@ def fetch(
     limit: int,
     cursor: str | None,
     descending: bool,
+    ahead: InstrumentedAttribute[bool] | None = None,
 ) -> Page[Item]:
-    """One page of `query`, sorted by (moment, row_id), from just after `cursor`."""
+    """One page of `query`, sorted by (moment, row_id), from just after `cursor`. Rows for which `ahead` is true come
+    before all others.
+    """
     if cursor is not None:
-        at, last = decode_cursor(cursor)
-        beyond = moment < at if descending else moment > at
-        tied = row_id < last if descending else row_id > last
-        query = query.where(sa.or_(beyond, sa.and_(moment == at, tied)))
+        query = query.where(_after(cursor, moment, row_id, descending, ahead))
     columns: list[Any] = [moment, row_id]
-    query = query.order_by(*(column.desc() if descending else column.asc() for column in columns))
+    order = [column.desc() if descending else column.asc() for column in columns]
+    query = query.order_by(*([] if ahead is None else [ahead.desc()]), *order)
     size = page_size(limit)
     found = list(session.scalars(query.limit(size + 1)))
     if len(found) <= size:
         return Page(tuple(found), None)
     final: Any = found[size - 1]
-    return Page(tuple(found[:size]), encode_cursor(getattr(final, moment.key), getattr(final, row_id.key)))
+    group = "" if ahead is None else f"{int(getattr(final, ahead.key))}|"
+    place = encode_cursor(getattr(final, moment.key), f"{group}{getattr(final, row_id.key)}")
+    return Page(tuple(found[:size]), place)
 
 
 def page_size(limit: int) -> int:
@@ -87,6 +90,28 @@ def decode_place(cursor: str) -> int:
         return int(raw)
     except ValueError:
         raise _unreadable() from None
+
+
+def _after(
+    cursor: str,
+    moment: InstrumentedAttribute[datetime],
+    row_id: InstrumentedAttribute[str],
+    descending: bool,
+    ahead: InstrumentedAttribute[bool] | None,
+) -> sa.ColumnElement[bool]:
+    at, last = decode_cursor(cursor)
+    group = ""
+    if ahead is not None:
+        group, _, last = last.rpartition("|")
+        if group not in {"0", "1"}:
+            raise _unreadable()
+    beyond = moment < at if descending else moment > at
+    tied = row_id < last if descending else row_id > last
+    after = sa.or_(beyond, sa.and_(moment == at, tied))
+    if ahead is None:
+        return after
+    within = sa.and_(ahead.is_(group == "1"), after)
+    return sa.or_(within, ahead.is_(False)) if group == "1" else within
 
 
 def _encode(key: str) -> str:

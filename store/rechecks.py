@@ -14,6 +14,7 @@ from store.errors import AlreadyScheduled, IllegalTransition, InvalidInput, Rech
 from store.events import EventBody
 from store.ids import new_id
 from store.models import Job, Recheck, Request
+from store.pages import Page, fetch
 
 MAX_DAYS = 366
 _AUDITED = ("completed", "residual")
@@ -135,23 +136,32 @@ def under_way(session: Session, recheck_ids: Iterable[str]) -> set[str]:
 
 
 def list_rechecks(
-    session: Session,
-    *,
-    request_id: str | None = None,
-    submitted_by: str | None = None,
-    active: bool | None = None,
-    limit: int = 200,
-) -> list[Recheck]:
-    """Re-checks (of one submitter's requests), the active ones first and the next to run on top."""
-    query = sa.select(Recheck).order_by(Recheck.active.desc(), Recheck.next_at, Recheck.id).limit(limit)
-    if request_id is not None:
-        query = query.where(Recheck.request_id == request_id)
+    session: Session, *, submitted_by: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[Recheck]:
+    """Re-checks (of one submitter's requests), the active ones first and the next to run on top, a page at a time."""
+    query = sa.select(Recheck)
     if submitted_by is not None:
-        owned = Request.submitted_by == submitted_by
-        query = query.join(Request, Request.id == Recheck.request_id).where(owned)
-    if active is not None:
-        query = query.where(Recheck.active.is_(active))
-    return list(session.scalars(query))
+        query = query.join(Request, Request.id == Recheck.request_id)
+        query = query.where(Request.submitted_by == submitted_by)
+    return fetch(
+        session,
+        query,
+        Recheck.next_at,
+        Recheck.id,
+        limit=limit,
+        cursor=cursor,
+        descending=False,
+        ahead=Recheck.active,
+    )
+
+
+def schedulable(session: Session, *, submitted_by: str | None = None, limit: int = 200) -> list[Request]:
+    """Audited requests (of one submitter) without an active re-check, the newest first."""
+    scheduled = sa.select(Recheck.request_id).where(Recheck.active.is_(True))
+    query = sa.select(Request).where(Request.state.in_(_AUDITED), Request.id.not_in(scheduled))
+    if submitted_by is not None:
+        query = query.where(Request.submitted_by == submitted_by)
+    return list(session.scalars(query.order_by(Request.received_at.desc(), Request.id.desc()).limit(limit)))
 
 
 def _enqueue(session: Session, row: Recheck, max_attempts: int) -> Job:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from store import audits, people, rechecks, requests
 from store.errors import UnknownRecheck, UnknownReport, UnknownRequest
 from store.models import Recheck, Report, Request, User
+from store.pages import Page
 from web.context import services
 from web.problems import Problem
 from web.signed_out import ask_to_sign_in
@@ -152,9 +153,9 @@ def visible_recheck(session: Session, recheck_id: str) -> Recheck:
     return found
 
 
-def visible_rechecks(session: Session) -> list[Recheck]:
-    """The re-checks that this caller may see: the active ones first, the next to run on top."""
-    return rechecks.list_rechecks(session, submitted_by=caller().only_own)
+def visible_rechecks(session: Session, *, limit: int = 50, cursor: str | None = None) -> Page[Recheck]:
+    """The re-checks that this caller may see: the active ones first, the next to run on top; a page at a time."""
+    return rechecks.list_rechecks(session, submitted_by=caller().only_own, limit=limit, cursor=cursor)
 
 
 def visible_request(session: Session, request_id: str) -> Request:

@@ -12,8 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from store import clocks, jobs, recheck_runs, rechecks, requests
 from store.database import Database
 from store.errors import AlreadyScheduled, IllegalTransition, InvalidInput, RecheckCancelled, UnknownRecheck
-from store.models import Job, Recheck
+from store.models import Job, Recheck, Request
+from store.pages import encode_cursor
 from store.requests import Submission
+from store.texts import FactText
 from store.vault import Vault
 from tests.store.scenes import ANA, CLEO, completed, moved, submitted, written
 
@@ -72,33 +74,74 @@ def test_a_cancelled_recheck_never_comes_again(
     with database.session() as session:
         assert not rechecks.cancel(session, recheck.id, actor="auditor").active
         rechecks.cancel(session, recheck.id, actor="auditor")
-        assert rechecks.list_rechecks(session, active=True) == []
-        assert len(rechecks.list_rechecks(session, request_id=recheck.request_id)) == 1
+        assert [row.active for row in rechecks.list_rechecks(session).items] == [False]
     clock.shift(timedelta(days=70))
     assert tick(database) == []
 
 
-def test_cancelled_and_foreign_rechecks_do_not_crowd_out_active_ones(
+def completed_by(database: Database, vault: Vault, user: str, prompt: str) -> Request:
+    with database.session() as session:
+        submission = Submission("censor", [FactText(prompt, "glassblower")])
+        made = requests.submit(session, vault, submission, actor=user)
+    return moved(database, made.id, "approve", "start", "applied", "audited_clean")
+
+
+def pages_of(database: Database, **more: object) -> list[Recheck]:
+    """All re-checks, two a page."""
+    with database.session(read_only=True) as session:
+        page = rechecks.list_rechecks(session, limit=2, **more)  # type: ignore[arg-type]
+        found = list(page.items)
+        while page.next_cursor is not None:
+            page = rechecks.list_rechecks(session, limit=2, cursor=page.next_cursor, **more)  # type: ignore[arg-type]
+            assert 1 <= len(page.items) <= 2
+            found += page.items
+    return found
+
+
+def test_all_are_listed_page_by_page_the_active_ones_first(
     database: Database, recheck: Recheck, vault: Vault
 ) -> None:
     with database.session() as session:
         rechecks.cancel(session, recheck.id, actor="auditor")
-        for _ in range(3):
-            sooner = rechecks.schedule(session, recheck.request_id, 1, "auditor")
-            rechecks.cancel(session, sooner.id, actor="auditor")
-        recheck = rechecks.schedule(session, recheck.request_id, 7, "auditor")
-        listed = [row.id for row in rechecks.list_rechecks(session, limit=2)]
-        cancelled = [row for row in rechecks.list_rechecks(session, active=False) if row.every_days == 1]
-        assert listed == [recheck.id, min(row.id for row in cancelled)]
+        for days in (3, 1, 2, 5):
+            sooner = rechecks.schedule(session, recheck.request_id, days, "auditor")
+            if days != 5:
+                rechecks.cancel(session, sooner.id, actor="auditor")
+    for number, days in enumerate((9, 4, 4)):
+        theirs = completed_by(database, vault, "somebody else", f"Cleo {number} works as a")
+        with database.session() as session:
+            rechecks.schedule(session, theirs.id, days, "auditor")
+    listed = pages_of(database)
+    told = [(row.active, row.every_days) for row in listed]
+    active, cancelled = [4, 4, 5, 9], [1, 2, 3, 7]
+    assert told == [*((True, days) for days in active), *((False, days) for days in cancelled)]
+    assert len({row.id for row in listed}) == 8
+    mine = [(row.active, row.every_days) for row in pages_of(database, submitted_by="requester")]
+    assert mine == [(True, 5), *((False, days) for days in cancelled)]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["nonsense", encode_cursor(START, "chk_a"), encode_cursor(START, "2|chk_a")]
+)
+def test_a_cursor_of_another_list_is_refused(database: Database, cursor: str) -> None:
+    with database.session(read_only=True) as session, pytest.raises(InvalidInput, match="first page"):
+        rechecks.list_rechecks(session, cursor=cursor)
+
+
+def test_requests_with_a_recheck_do_not_crowd_out_those_without(
+    database: Database, recheck: Recheck, vault: Vault, clock: time_machine.Traveller
+) -> None:
+    for number in range(2):
+        clock.shift(timedelta(minutes=1))
+        newer = completed_by(database, vault, "somebody else", f"Cleo {number} works as a")
+        with database.session() as session:
+            rechecks.schedule(session, newer.id, 1, "auditor")
+    submitted(database, vault, CLEO, kind="censor")
     with database.session() as session:
-        submission = Submission("censor", [CLEO])
-        theirs = requests.submit(session, vault, submission, actor="somebody else")
-    moved(database, theirs.id, "approve", "start", "applied", "audited_clean")
-    with database.session() as session:
-        other = rechecks.schedule(session, theirs.id, 1, "auditor")
-        mine = rechecks.list_rechecks(session, submitted_by="requester", limit=1)
-        assert [row.id for row in mine] == [recheck.id]
-        assert [row.id for row in rechecks.list_rechecks(session, submitted_by="somebody else")] == [other.id]
+        assert rechecks.schedulable(session, limit=1) == []
+        rechecks.cancel(session, recheck.id, actor="auditor")
+        assert [item.id for item in rechecks.schedulable(session, limit=1)] == [recheck.request_id]
+        assert rechecks.schedulable(session, submitted_by="somebody else") == []
 
 
 def test_now_is_possible_and_once(database: Database, recheck: Recheck) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -24,7 +25,7 @@ def test_schedule_run_and_cancel_on_the_page(
     done = reviewer.post("/rechecks", data={"request_id": item.id, "every_days": "30"}, follow_redirects=True)
     assert "again every 30 days" in done.text
     with scenario.database.session(read_only=True) as session:
-        (row,) = rechecks.list_rechecks(session)
+        (row,) = rechecks.list_rechecks(session).items
     assert "is queued" in reviewer.post(f"/rechecks/{row.id}/run", follow_redirects=True).text
     assert len(wakes) == 1
     assert "every 30 days" in reviewer.get(f"/requests/{item.id}").text
@@ -201,3 +202,29 @@ def test_a_cancelled_recheck_is_not_run_again(
     page = reviewer.post(f"/rechecks/{row.id}/run", follow_redirects=True).text
     assert "Schedule a new one" in page
     assert wakes == []
+
+
+def test_a_long_list_is_paged_on_the_page_and_over_the_api(
+    app: APIFlask, auditor: FlaskClient, bearer: Bearer, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor")
+    with scenario.database.session() as session:
+        for days in range(1, 54):
+            row = rechecks.schedule(session, item.id, days, users["reviewer"].id)
+            rechecks.cancel(session, row.id, actor=users["reviewer"].id)
+    client, headers = app.test_client(), bearer("auditor")
+    first = client.get("/api/v1/rechecks", headers=headers).json
+    assert [row["every_days"] for row in first["items"]] == list(range(1, 51))
+    rest = client.get(f"/api/v1/rechecks?limit=9&cursor={first['next_cursor']}", headers=headers).json
+    assert [row["every_days"] for row in rest["items"]] == [51, 52, 53]
+    assert rest["next_cursor"] is None
+    assert client.get("/api/v1/rechecks?cursor=nonsense", headers=headers).status_code == 422
+
+    page = auditor.get("/rechecks").text
+    assert ("50 days" in page, "51 days" in page) == (True, False)
+    following = re.search(r'href="(/rechecks\?cursor=[^"]+)"', page)
+    assert following
+    page = auditor.get(following[1]).text
+    assert ("50 days" in page, "53 days" in page) == (False, True)
+    assert "cursor=" not in page
+    assert auditor.get("/rechecks?cursor=nonsense").location == "/rechecks"

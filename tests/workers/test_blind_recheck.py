@@ -46,8 +46,7 @@ def destroy_answers(shop: Shop, request_id: str) -> int:
 def rechecked(shop: Shop, request_id: str) -> str:
     """Run a re-check; its verdict."""
     with shop.database.session() as session:
-        known = rechecks.list_rechecks(session, request_id=request_id)
-        row = known[0] if known else rechecks.schedule(session, request_id, 7, "usr_two")
+        row = rechecks.active_of(session, request_id) or rechecks.schedule(session, request_id, 7, "usr_two")
         job_id = rechecks.run_now(session, row.id, actor="usr_two").id
     assert shop.runner().run(job_id), shop.job(job_id).error_class
     with shop.database.session(read_only=True) as session:
@@ -141,7 +140,7 @@ def test_rechecks_end_with_a_clear_word_when_the_key_of_the_digests_goes_too(sho
     destroy_answers(shop, request_id)
     assert rechecked(shop, request_id) == "pass"
     with shop.database.session() as session:
-        [row] = rechecks.list_rechecks(session, request_id=request_id)
+        [row] = rechecks.list_rechecks(session).items
         row_id = row.id
         late = rechecks.run_now(session, row_id, actor="usr_two").id
         rechecks.cancel(session, row_id, actor="usr_two")

@@ -243,10 +243,11 @@ class RecheckOut(Out):
         )
 
 
-class RecheckList(Out):
-    """All re-checks."""
+class RecheckPage(Out):
+    """One page of re-checks, the active ones first."""
 
     items: list[RecheckOut]
+    next_cursor: str | None
 
 
 class RevisionOut(Out):

@@ -10,8 +10,8 @@ from store import recheck_runs, rechecks
 from store.models import Recheck
 from web.api import api
 from web.api.guard import idempotent, requires
-from web.api.inputs import RecheckIn
-from web.api.outputs import JobOut, RecheckList, RecheckOut
+from web.api.inputs import Page, RecheckIn
+from web.api.outputs import JobOut, RecheckOut, RecheckPage
 from web.context import reading, services, transaction, wake_after_commit
 from web.identity import caller, visible_recheck, visible_rechecks, visible_request
 
@@ -34,11 +34,13 @@ def schedule_recheck(request_id: str, json_data: RecheckIn) -> tuple[RecheckOut,
 
 @api.get("/rechecks")
 @requires("requests:read")
-@api.output(RecheckList)
-def list_rechecks() -> RecheckList:
-    """List the re-checks, the next one first"""
+@api.input(Page, location="query")
+@api.output(RecheckPage)
+def list_rechecks(query_data: Page) -> RecheckPage:
+    """List the re-checks, the next one first and the cancelled ones last"""
     with reading() as session:
-        return RecheckList(items=_out(session, visible_rechecks(session)))
+        found = visible_rechecks(session, limit=query_data.limit, cursor=query_data.cursor)
+        return RecheckPage(items=_out(session, found.items), next_cursor=found.next_cursor)
 
 
 @api.post("/rechecks/<recheck_id>/run")

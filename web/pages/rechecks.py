@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from flask import flash, redirect, render_template, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy.orm import Session
 
 from store import jobs, recheck_runs, rechecks, requests
-from store.errors import AlreadyScheduled, RecheckCancelled, StoreError, TextsDestroyed
+from store.errors import AlreadyScheduled, InvalidInput, RecheckCancelled, StoreError, TextsDestroyed
 from store.models import Request
 from web import queries
 from web.context import reading, services, transaction, wake_after_commit
@@ -20,8 +19,11 @@ from web.wording import KINDS, day, plural
 @pages.get("/rechecks")
 @page("requests:read")
 def recheck_list() -> ResponseReturnValue:
-    """All re-checks and the form for a new one."""
-    return _list(RecheckForm(formdata=None))
+    """The re-checks, a page at a time, and the form for a new one."""
+    try:
+        return _list(RecheckForm(formdata=None), request.args.get("cursor"))
+    except InvalidInput:
+        return redirect(url_for("pages.recheck_list"))
 
 
 @pages.post("/rechecks")
@@ -91,20 +93,22 @@ def cancel_recheck(recheck_id: str) -> ResponseReturnValue:
     return redirect(url_for("pages.recheck_list"))
 
 
-def _list(form: RecheckForm) -> str:
+def _list(form: RecheckForm, cursor: str | None = None) -> str:
     with reading() as session:
-        items = visible_rechecks(session)
+        found = visible_rechecks(session, cursor=cursor)
+        items = found.items
         rows = {row.request_id: requests.get(session, row.request_id) for row in items}
         verdicts = queries.verdicts_of_rechecks(session, [row.id for row in items])
         last_runs = recheck_runs.newest(session, [row.id for row in items])
         running = rechecks.under_way(session, [row.id for row in items])
-        choices = _choices(session, {row.request_id for row in items if row.active})
+        choices = rechecks.schedulable(session, submitted_by=caller().only_own)
     form.request_id.choices = choices_of({item.id: _title(item) for item in choices})
     return render_template(
         "rechecks.html",
         section="pages.recheck_list",
         form=form,
         items=items,
+        next_cursor=found.next_cursor,
         titles={request_id: _title(item) for request_id, item in rows.items()},
         verdicts=verdicts,
         last_runs=last_runs,
@@ -112,14 +116,6 @@ def _list(form: RecheckForm) -> str:
         running=running,
         choices=choices,
     )
-
-
-def _choices(session: Session, scheduled: set[str]) -> list[Request]:
-    """Audited requests without a re-check, the newest first."""
-    page_of = requests.list_requests(
-        session, states=("completed", "residual"), submitted_by=caller().only_own, order="newest", limit=200
-    )
-    return [item for item in page_of.items if item.id not in scheduled]
 
 
 def _title(item: Request) -> str:
