@@ -228,17 +228,12 @@ def list_requests(
 
 
 def events_of(session: Session, request_id: str, *, limit: int = 200) -> list[Event]:
-    """What happened to a request lately, in order. Ask `was_accepted` and `states.was_applied` for what was decided:
-    re-checks add events for years. `events.page_of` gives all.
+    """What happened to a request lately, in order; `events.page_of` gives all.
+
+    Ask `states.was_applied` and `states.was_accepted` for what was decided: re-checks add events for years.
     """
     get(session, request_id)
     return events.newest_of(session, request_id, limit)
-
-
-def was_accepted(session: Session, request_id: str) -> bool:
-    """Whether the request was completed by somebody who accepted its leak, not by a clean audit."""
-    ends = {"request.accept", "request.audited_clean"}
-    return events.last_kind(session, request_id, ends) == "request.accept"
 
 
 def _refuse_submitter(request: Request, actor: str, step: str, allowed: bool) -> None:

@@ -110,6 +110,12 @@ def was_applied(session: Session, request_id: str) -> bool:
     return events.happened(session, request_id, "request.applied")
 
 
+def was_accepted(session: Session, request_id: str) -> bool:
+    """Whether the request was completed by somebody who accepted its leak, not by a clean audit."""
+    ends = {"request.accept", "request.audited_clean"}
+    return events.last_kind(session, request_id, ends) == "request.accept"
+
+
 def allowed_events(session: Session, request: Request) -> list[str]:
     """The events that the request allows now."""
     allowed = [event for event in EVENTS if (request.state, event) in TRANSITIONS]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from store import audits, jobs, rechecks, requests
 from store.errors import StoreError, TextsDestroyed
 from store.models import Job, Request
-from store.states import TERMINAL, UNDERWAY, was_applied
+from store.states import TERMINAL, UNDERWAY, was_accepted, was_applied
 from web import queries
 from web.context import reading, services
 from web.identity import caller, page, visible_request
@@ -131,7 +131,7 @@ def _progress(session: Session, item: Request) -> dict[str, Any]:
         "job": job,
         "live": item.state in UNDERWAY and job is not None,
         "steps": steps_of(item, applied=was_applied(session, item.id)),
-        "standing": standing_of(item, accepted=requests.was_accepted(session, item.id)),
+        "standing": standing_of(item, accepted=was_accepted(session, item.id)),
     }
 
 
