@@ -36,7 +36,7 @@ SKETCH_BITS = 512
 SHORTLIST = 1_024
 """Rows, for each query, of which exact cosines are taken; more where rows tie or few owners have many."""
 TIED = 1_024
-"""Rows that a block lists beyond the shortlist, so that those that tie with its last are among them."""
+"""Rows to list beyond the shortlist, so that those that tie with its last are among them."""
 PORTION = 2_048
 """Rows added, or of which cosines are taken, at a time."""
 
@@ -166,18 +166,16 @@ class VectorIndex:
 
     def _shortlist(self, signs: NDArray[np.uint8]) -> NDArray[np.int64] | None:
         """Places of the rows that are, by signs, as near to a query as its `SHORTLIST`-th nearest; None: more tie."""
-        lists, places, farthest = [], [], []
-        for number, rows in self._sketches():
-            near, at = faiss.knn_hamming(signs, rows, min(SHORTLIST + TIED, len(rows)), variant="mc")
-            lists.append(near)
-            places.append(at.astype(np.int64) + number * BLOCK)
-            if near.shape[1] < len(rows):
-                farthest.append(near[:, -1:])
-        near = np.concatenate(lists, axis=1)
+        blocks = list(self._sketches())
+        lists = [_listed(signs, number, rows, SHORTLIST + TIED // len(blocks)) for number, rows in blocks]
+        near = np.concatenate([near for near, _ in lists], axis=1)
         cuts = np.partition(near, SHORTLIST - 1, axis=1)[:, SHORTLIST - 1 : SHORTLIST]
-        if any((last <= cuts).any() for last in farthest):
-            return None
-        kept = np.sort(np.concatenate(places, axis=1)[near <= cuts])
+        for i, (number, rows) in enumerate(blocks):
+            if _may_lack(lists[i][0], rows, cuts):
+                lists[i] = _listed(signs, number, rows, SHORTLIST + TIED)
+                if _may_lack(lists[i][0], rows, cuts):
+                    return None
+        kept = np.sort(np.concatenate([at[near <= cuts] for near, at in lists]))
         return kept[np.diff(kept, prepend=-1) > 0]
 
     def _long_shortlist(self, signs: NDArray[np.uint8], wanted: int) -> NDArray[np.int64]:
@@ -226,6 +224,19 @@ class VectorIndex:
         origin.vectors[last], origin.sketches[last], origin.owners[last] = 0, 0, 0
         if not last:
             del self._blocks[source]
+
+
+def _listed(
+    signs: NDArray[np.uint8], number: int, rows: NDArray[np.uint8], most: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Distances and places (Q, most or fewer) of a block's rows that are nearest to queries, in ascending order."""
+    near, at = faiss.knn_hamming(signs, rows, min(most, len(rows)), variant="mc")
+    return near, at.astype(np.int64) + number * BLOCK
+
+
+def _may_lack(near: NDArray[np.int32], rows: NDArray[np.uint8], cuts: NDArray[np.int32]) -> bool:
+    """Whether a block has rows beyond its list that may be as near as the cuts (Q, 1)."""
+    return near.shape[1] < len(rows) and bool((near[:, -1:] <= cuts).any())
 
 
 def sketch(vectors: Floats | NDArray[np.float16]) -> NDArray[np.uint8]:
