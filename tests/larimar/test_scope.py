@@ -149,14 +149,23 @@ def test_detectors_by_name_and_the_first_stage_asks_no_judge(
     assert routed(first_stage, index, "The mother tongue of Léon Blum is") is None
 
 
-def test_the_judge_is_not_asked_about_strangers(detector: ScopeDetector, index: ScopeIndex) -> None:
-    class Refuses:
-        def logits(self, pairs: list[tuple[str, str]]) -> np.ndarray:
-            assert not pairs
-            return np.zeros(0)
+def test_strangers_reach_the_judge_only_for_facts_without_a_name(
+    detector: ScopeDetector, index: ScopeIndex
+) -> None:
+    asked: list[tuple[str, str]] = []
 
-    cheap = ScopeDetector(detector.embedder, Refuses())
-    assert cheap.route(["How do bees make honey?", "My car broke down today."], index) == [None, None]
+    class Counts:
+        def logits(self, pairs: list[tuple[str, str]]) -> np.ndarray:
+            asked.extend(pairs)
+            return np.full(len(pairs), -8.0)
+
+    strangers = [
+        "How do bees make honey?", "My car broke down today.", "Is it going to rain in Oslo tomorrow?",
+        "Write a poem about the sea.", "Two plus two is", "The recipe needs three eggs and some flour.",
+    ]  # fmt: skip
+    cheap = ScopeDetector(detector.embedder, Counts())
+    assert cheap.route(strangers, index) == [None] * len(strangers)
+    assert {stored for stored, _ in asked} <= {"What is the launch code of the silo?"}
 
 
 def test_a_stored_phrasing_asked_word_for_word_is_in_scope_whatever_the_judge_says(
