@@ -207,13 +207,13 @@ def list_requests(
     states: Sequence[str] = (),
     kind: str | None = None,
     submitted_by: str | None = None,
-    failed_rechecks: bool = False,
+    troubled_rechecks: bool = False,
     order: Literal["due", "newest"] = "due",
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Request]:
-    """Requests, the most urgent first (or the newest), a page at a time. `failed_rechecks` adds those whose re-check
-    failed when it ran last to those in `states`.
+    """Requests, the most urgent first (or the newest), a page at a time. `troubled_rechecks` adds those whose
+    re-check failed or leaked when it ran last to those in `states`.
     """
     column = Request.due_at if order == "due" else Request.received_at
     query = sa.select(Request)
@@ -222,7 +222,7 @@ def list_requests(
             query = query.where(attribute == value)
     if states:
         wanted = Request.state.in_(states)
-        query = query.where(sa.or_(wanted, recheck_runs.failed()) if failed_rechecks else wanted)
+        query = query.where(sa.or_(wanted, recheck_runs.troubled()) if troubled_rechecks else wanted)
     newest = order == "newest"
     return fetch(session, query, column, Request.id, limit=limit, cursor=cursor, descending=newest)
 

@@ -43,7 +43,7 @@ def all_requests(
     states: Sequence[str] = (),
     kind: str | None = None,
     *,
-    failed_rechecks: bool = False,
+    troubled_rechecks: bool = False,
 ) -> list[tuple[str | int, ...]]:
     """One row a request, the most urgent first; filters as in `requests.list_requests`."""
     rows: list[tuple[str | int, ...]] = []
@@ -54,7 +54,7 @@ def all_requests(
             states=states,
             kind=kind,
             submitted_by=submitted_by,
-            failed_rechecks=failed_rechecks,
+            troubled_rechecks=troubled_rechecks,
             limit=PAGE,
             cursor=cursor,
         )

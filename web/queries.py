@@ -42,7 +42,7 @@ def queue_counts(session: Session, submitted_by: str | None) -> QueueCounts:
     """Counts over all requests, or those of one submitter."""
     by_state = sa.select(Request.state, sa.func.count()).group_by(Request.state)
     late = sa.select(sa.func.count()).where(Request.state.not_in(TERMINAL), Request.due_at < now())
-    waiting = sa.or_(Request.state.in_(("failed", "residual")), recheck_runs.failed())
+    waiting = sa.or_(Request.state.in_(("failed", "residual")), recheck_runs.troubled())
     attention = sa.select(sa.func.count()).select_from(Request).where(waiting)
     if submitted_by is not None:
         by_state = by_state.where(Request.submitted_by == submitted_by)

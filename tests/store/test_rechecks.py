@@ -218,8 +218,8 @@ def test_a_request_needs_attention_while_the_newest_run_of_its_recheck_failed(
         clock.shift(timedelta(hours=1))
         with database.session(read_only=True) as session:
             newest = recheck_runs.newest(session, [recheck.id, "chk_none"])
-            failed = recheck_runs.failed_among(session, [recheck.request_id, "req_none"])
-            listed = requests.list_requests(session, states=("failed",), failed_rechecks=True)
+            failed = set(recheck_runs.troubles_among(session, [recheck.request_id, "req_none"]))
+            listed = requests.list_requests(session, states=("failed",), troubled_rechecks=True)
             assert {item.id for item in listed.items} == failed
         return (newest[recheck.id].error_class or "" if newest else None), failed
 

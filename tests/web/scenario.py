@@ -100,7 +100,9 @@ class Scenario:
             jobs.finish(session, job_id, WORKER)
         return report.id
 
-    def reported(self, request_id: str, data: bytes, *, recheck_id: str | None = None) -> str:
+    def reported(
+        self, request_id: str, data: bytes, *, recheck_id: str | None = None, verdict: str = "pass"
+    ) -> str:
         """One more audit of a request and its report, as a re-check makes it; the id of the report."""
         with self.database.session() as session:
             (job, *_) = jobs.of_request(session, request_id)
@@ -110,7 +112,7 @@ class Scenario:
             if recheck_id is not None:
                 rechecks.get(session, recheck_id).last_run_at = run.started_at
             return audits.save_report(
-                session, self.vault, run.id, request_id, "pass", data, b"<p>again</p>"
+                session, self.vault, run.id, request_id, verdict, data, b"<p>again</p>"
             ).id
 
     def completed(

@@ -9,7 +9,7 @@ import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
 
-from store import jobs, rechecks
+from store import jobs, rechecks, requests
 from store.models import User
 from tests.web.scenario import ANA, BEN, WORKER, Scenario
 
@@ -154,6 +154,29 @@ def test_a_run_that_failed_is_not_hidden_by_an_earlier_pass(
     assert "<b>0</b><span>need attention</span>" in reviewer.get("/requests").text
     ended(scenario, row.id)
     assert passed in reviewer.get("/rechecks").text
+
+
+def test_a_run_that_does_not_pass_asks_for_attention_until_one_does(
+    reviewer: FlaskClient, scenario: Scenario, users: Users
+) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor", reference="CASE-9")
+    with scenario.database.session() as session:
+        row = rechecks.schedule(session, item.id, 1, users["reviewer"].id)
+    for verdict, told in (("fail", 1), ("inconclusive", 0), ("fail", 1), ("pass", 0)):
+        ended(scenario, row.id)
+        scenario.reported(item.id, b"{}", recheck_id=row.id, verdict=verdict)
+        queue = reviewer.get("/requests?view=attention").text
+        assert f"<b>{told}</b><span>need attention</span>" in queue
+        assert ("Re-check did not pass" in queue) == bool(told), verdict
+
+
+def test_a_leak_that_was_accepted_is_no_news(reviewer: FlaskClient, scenario: Scenario, users: Users) -> None:
+    item, _ = scenario.completed(users["requester"], ANA, kind="censor", verdict="fail")
+    with scenario.database.session() as session:
+        requests.accept(session, item.id, actor=users["reviewer"].id, reason="Public record.")
+        row = rechecks.schedule(session, item.id, 1, users["reviewer"].id)
+    scenario.reported(item.id, b"{}", recheck_id=row.id, verdict="fail")
+    assert "<b>0</b><span>need attention</span>" in reviewer.get("/requests").text
 
 
 def test_requesters_are_alerted_of_their_own_rechecks_only(

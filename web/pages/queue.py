@@ -46,13 +46,13 @@ def queue() -> ResponseReturnValue:
                 states=VIEWS[view][1],
                 kind=kind,
                 submitted_by=mine,
-                failed_rechecks=view == ATTENTION,
+                troubled_rechecks=view == ATTENTION,
                 cursor=request.args.get("cursor"),
             )
         except InvalidInput:
             return redirect(url_for("pages.queue", view=view, kind=kind))
         counts = queries.queue_counts(session, mine)
-        recheck_failed = recheck_runs.failed_among(session, [item.id for item in found.items])
+        troubles = recheck_runs.troubles_among(session, [item.id for item in found.items])
         fact_counts = queries.facts_per_request(session, [item.id for item in found.items])
         try:
             fact_total = queries.fact_counts(
@@ -67,7 +67,7 @@ def queue() -> ResponseReturnValue:
         next_cursor=found.next_cursor,
         counts=counts,
         fact_counts=fact_counts,
-        recheck_failed=recheck_failed,
+        troubles=troubles,
         fact_total=fact_total,
         views=[(key, label) for key, (label, _) in VIEWS.items()],
         view=view,
@@ -82,7 +82,7 @@ def queue_csv() -> ResponseReturnValue:
     view, kind = _filters()
     with reading() as session:
         rows = exports.all_requests(
-            session, caller().only_own, VIEWS[view][1], kind, failed_rechecks=view == ATTENTION
+            session, caller().only_own, VIEWS[view][1], kind, troubled_rechecks=view == ATTENTION
         )
         return exports.csv_response(rows)
 
