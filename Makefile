@@ -20,8 +20,8 @@ demo: $(READY)  ## forget 20 facts, censor 20, attack the model, write a report 
 serve: $(READY)  ## web pages, API and a model worker on http://127.0.0.1:8765
 	$(BIN)/unwrite serve
 
-test: $(READY)  ## all tests (ARGS="tests/store -x" for some)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## all tests, two files at a time (ARGS="tests/store -x" for some, ARGS="-n 0 --pdb" for one process)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

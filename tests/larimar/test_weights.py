@@ -12,7 +12,7 @@ from tests.larimar.families import save_bert
 
 
 def test_a_hub_id_without_a_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsUnavailable, match="packaged default"):
         weights.load_decoder("nobody/no-such-model-anywhere")
 
