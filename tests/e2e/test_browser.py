@@ -60,6 +60,7 @@ def address(scenario: Scenario, tmp_path: Path) -> Iterator[str]:
     app = create_app(Settings(home=tmp_path), database=scenario.database, wake=lambda job, queue: None)
     limiter.reset()
     server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads = False  # closing waits for those whose browser went on: the database outlives them
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
