@@ -52,7 +52,9 @@ def test_a_fact_is_forgotten_exactly_and_the_report_says_so(
     assert group.requests[0].state.equal is True
     assert group.before is not None
     assert group.before.facts_leaked == 1
-    assert group.after.facts_leaked == 0
+    assert group.twin is not None
+    assert group.after.leaked == group.twin.leaked, "what comes out now and then is the base decoder's guess"
+    assert group.verdict.leaked == 0
     with real.database.session(read_only=True) as session:
         recall = audits.latest_phase(session, request_id, "recall")
     assert recall is not None
