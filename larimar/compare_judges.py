@@ -1,8 +1,9 @@
 """Judges side by side on relations that none was trained on: `python -m larimar.compare_judges FILE ...`.
 
 Among judges of several runs and their means (`mean_judges`) one has to be chosen, and not by what a benchmark says.
-Free wordings of held-out relations, beside the relation's other phrasings, are what should be taken; four kinds of
-other questions about the same subject are what should not. Prints the equal error rates as a table.
+Free wordings of held-out relations, beside the relation's other phrasings, are what should be taken; near misses,
+other relations and what templates confuse, about the same subject, are what should not.
+Prints the equal error rates as a table.
 """
 
 from __future__ import annotations

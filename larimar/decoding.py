@@ -168,12 +168,10 @@ class Decoder:
 
     @torch.inference_mode()
     def force(self, queries: Sequence[Query], targets: Sequence[str]) -> list[Forced]:
-        """Each target text behind its query. Raises InvalidInput when there are not as many.
+        """Each target text behind its query; as many as queries.
 
         Equal queries are read once, however many targets they have; equal pairs are scored once.
         """
-        if len(queries) != len(targets):
-            raise InvalidInput(f"expected one target for each of {len(queries)} prompts, not {len(targets)}")
         ids = [tuple(self.tokenizer(t, add_special_tokens=False).input_ids) for t in targets]
         asked: dict[Hashable, set[tuple[int, ...]]] = defaultdict(set)
         for query, target in zip(queries, ids, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from larimar.errors import InvalidInput
 
@@ -20,3 +20,10 @@ def require_texts(name: str, given: Collection[object]) -> None:
     for text in given:
         if not isinstance(text, str) or _HALF.search(text):
             raise InvalidInput(f"{name}: give a str of whole characters, without halves of surrogate pairs")
+
+
+def require_targets(targets: Sequence[str], prompts: int) -> None:
+    """Refuse targets that are no list of texts, or not one for each of so many prompts. Raises InvalidInput."""
+    require_texts("targets", targets)
+    if len(targets) != prompts:
+        raise InvalidInput(f"expected one target for each of {prompts} prompts, not {len(targets)}")

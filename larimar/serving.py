@@ -18,8 +18,7 @@ from larimar import checkpoint as checkpoints
 from larimar.config import LarimarConfig
 from larimar.decoding import Decoder, Query, Sampling
 from larimar.encoders import build_reader
-from larimar.errors import InvalidInput
-from larimar.given import require_texts
+from larimar.given import require_targets, require_texts
 from larimar.reader import Reader
 from larimar.scope import DetectorName, ScopeDetector, load_detector
 from larimar.text import spaced
@@ -75,9 +74,7 @@ class Weights:
 
         What may only be said in its own words has probability one in these words and zero in all others.
         """
-        require_texts("targets", targets)
-        if len(routes) != len(targets):
-            raise InvalidInput(f"expected one target for each of {len(routes)} prompts, not {len(targets)}")
+        require_targets(targets, len(routes))
         results = [0.0] * len(routes)
         for decoder, at in self.by_decoder(routes):
             found = decoder.log_likelihoods([routes[i].query for i in at], [spaced(targets[i]) for i in at])
@@ -115,8 +112,9 @@ class BaseDecoder:
 
     def score(self, prompts: Sequence[str], targets: Sequence[str]) -> list[float]:
         """Mean log-probability a token (nats) of each target after its prompt."""
-        require_texts("targets", targets)
-        return self._decoder.log_likelihoods(self._queries(prompts), [spaced(t) for t in targets])
+        queries = self._queries(prompts)
+        require_targets(targets, len(queries))
+        return self._decoder.log_likelihoods(queries, [spaced(t) for t in targets])
 
     def _queries(self, prompts: Sequence[str]) -> list[Query]:
         """Prompts as the decoder sees them. Raises InvalidInput for what is no list of texts."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 
-from flask import Flask, g, request
+from flask import Flask, g
 from flask_login import LoginManager, UserMixin, current_user
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,7 @@ from store.models import Recheck, Report, Request, User
 from store.pages import Page
 from web.context import services
 from web.problems import Problem
-from web.signed_out import ask_to_sign_in
+from web.signed_out import ask_to_sign_in, asked_by_itself
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,15 +95,12 @@ def configure(app: Flask) -> None:
         database = services().database
         with database.session(read_only=True) as session:
             user = people.session_user(session, secret)
-            touch_due = user is not None and not _is_poll() and people.session_touch_due(session, secret)
+            touch_due = (
+                user is not None and not asked_by_itself() and people.session_touch_due(session, secret)
+            )
         if touch_due:
             database.attempt(lambda session: people.touch_session(session, secret))
         return SignedIn(user, secret) if user is not None else None
-
-
-def _is_poll() -> bool:
-    """Whether the page asks by itself: that is no use by a person, and keeps no session open."""
-    return "HX-Request" in request.headers
 
 
 def caller() -> Caller:

@@ -79,9 +79,8 @@ def configure(app: Flask, master_key: bytes, broker_url: str) -> None:
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
         MAX_FORM_PARTS=2000,
-        WTF_CSRF_TIME_LIMIT=int(
-            SESSION_CAP.total_seconds()
-        ),  # a form outlives a session that ended beside it
+        # a form outlives a session that ended beside it
+        WTF_CSRF_TIME_LIMIT=int(SESSION_CAP.total_seconds()),
     )
     app.session_interface = CookieOverTls()
     csrf.init_app(app)

@@ -14,13 +14,18 @@ from flask.typing import ResponseReturnValue
 
 def ask_to_sign_in() -> ResponseReturnValue:
     """The answer to a call of a page without a session."""
-    if "HX-Request" in request.headers:
+    if asked_by_itself():
         return Response("", 401, {"HX-Redirect": url_for("pages.login", next=_page_shown())})
     if request.method == "POST" and _may_be_kept():
         fields = [(name, value) for name, value in request.form.items(multi=True) if name != "csrf_token"]
         return render_template("session_ended.html", fields=fields), 401
     target = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("pages.login", next=target))
+
+
+def asked_by_itself() -> bool:
+    """Whether a live page asks (htmx), and no person: that is no use of a session, and no page to show."""
+    return "HX-Request" in request.headers
 
 
 def local_path(target: str) -> str | None:

@@ -1,4 +1,4 @@
-"""From what a caller sent to what the store takes: fact texts, and the limits and holidays of the installation."""
+"""From what a caller sent to what the store takes: fact texts, with the limits and holidays of the installation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from store import requests
-from store.models import Request
+from store import facts, requests
+from store.models import Fact, Job, Request
 from store.texts import FactText, Limits
 from web.context import services
 from web.identity import caller
@@ -23,9 +23,9 @@ class FactLike(Protocol):
     aliases: list[str]
 
 
-def fact_texts(facts: Iterable[FactLike]) -> list[FactText]:
+def fact_texts(given: Iterable[FactLike]) -> list[FactText]:
     """The facts as the store takes them; it strips and checks them."""
-    return [FactText(fact.prompt, fact.answer, fact.subject, tuple(fact.aliases)) for fact in facts]
+    return [FactText(fact.prompt, fact.answer, fact.subject, tuple(fact.aliases)) for fact in given]
 
 
 def limits() -> Limits:
@@ -45,4 +45,21 @@ def submit(session: Session, submission: requests.Submission) -> Request:
         actor=caller().user_id,
         limits=limits(),
         holidays=services().settings.holidays,
+    )
+
+
+def register(session: Session, texts: list[FactText]) -> tuple[list[Fact], Job]:
+    """Queue facts of the caller for the memory, by the installation's rules.
+
+    Raises what `store.facts.register` raises.
+    """
+    settings = services().settings
+    return facts.register(
+        session,
+        services().vault,
+        settings.bank,
+        texts,
+        actor=caller().user_id,
+        limits=limits(),
+        max_attempts=settings.max_attempts,
     )

@@ -52,9 +52,8 @@ def test_the_demonstration_ends_with_a_table_and_a_report_and_leaves_nothing_run
 
 def test_ctrl_c_stops_all_that_the_demonstration_started(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    terminal = partial(
-        signal.signal, signal.SIGINT, signal.SIG_DFL
-    )  # what a shell starts with «&» ignores Ctrl-C
+    # what a shell starts with «&» ignores Ctrl-C
+    terminal = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
         command(home, tmp_path / "out"),
         env=environment(),

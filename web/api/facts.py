@@ -26,8 +26,7 @@ from web.api.outputs import (
     Written,
 )
 from web.context import reading, services, transaction, wake_after_commit
-from web.identity import caller
-from web.submission import fact_texts, limits
+from web.submission import fact_texts, register
 
 
 @api.post("/facts")
@@ -108,25 +107,12 @@ def _register(session: Session, texts: list[FactText]) -> tuple[list[int], list[
     """
     positions = list(range(len(texts)))
     try:
-        return positions, *_queue(session, texts)
+        return positions, *register(session, texts)
     except DuplicateFact as error:
         positions = [position for position in positions if position not in error.positions]
     if not positions:
         return [], [], None
-    return positions, *_queue(session, [texts[position] for position in positions])
-
-
-def _queue(session: Session, texts: list[FactText]) -> tuple[list[Fact], Job]:
-    settings = services().settings
-    return facts.register(
-        session,
-        services().vault,
-        settings.bank,
-        texts,
-        actor=caller().user_id,
-        limits=limits(),
-        max_attempts=settings.max_attempts,
-    )
+    return positions, *register(session, [texts[position] for position in positions])
 
 
 def _bank(session: Session) -> Bank | None:

@@ -13,11 +13,11 @@ from store.models import Bank, Fact
 from store.texts import FactText
 from web import queries
 from web.context import reading, services, wake_after_commit
-from web.identity import caller, page
+from web.identity import page
 from web.once import done_once
 from web.pages import pages
 from web.pages.forms import FactsForm, blame, edit_rows, problems_of
-from web.submission import limits
+from web.submission import register
 from web.wording import plural
 
 
@@ -81,16 +81,7 @@ def write_facts() -> ResponseReturnValue:
 
 
 def _register(session: Session, texts: list[FactText]) -> str:
-    settings = services().settings
-    _, job = facts.register(
-        session,
-        services().vault,
-        settings.bank,
-        texts,
-        actor=caller().user_id,
-        limits=limits(),
-        max_attempts=settings.max_attempts,
-    )
+    _, job = register(session, texts)
     wake_after_commit(job)
     return url_for("pages.fact_list")
 

@@ -18,10 +18,8 @@ from web.pages.forms import LoginForm
 from web.security import LOGIN_LIMIT, limiter
 from web.signed_out import local_path
 
-_FORMS, _OWNER = (
-    "csrf_token",
-    "forms_of",
-)  # in the cookie: the secret behind form tokens, and whose forms they are
+_FORMS = "csrf_token"  # in the cookie: the secret behind form tokens
+_OWNER = "forms_of"  # in the cookie: whose forms they are
 REFUSED = (
     "That address and password do not match an account, or the account is locked for a quarter of an hour."
 )
