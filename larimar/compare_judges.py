@@ -46,7 +46,7 @@ def held_out_pairs(
     for key in sorted(held):
         own = relations[key]
         made = pairs["private" if key.startswith(PERSONAL) else "templates"]
-        others = [relations[k] for k in sorted(held - {key}) if not alike(own, relations[k])]
+        others = [relations[k] for k in sorted(held) if not alike(own, relations[k])]
         confused = [r for r in relations.values() if alike(own, r) and told_apart(own, r)]
         for _ in range(each if own.wordings else 0):
             for kind, query in _queries(own, others, confused, rng):
