@@ -1,9 +1,9 @@
 """The output check: a long free answer must not tell in its third sentence what the prompt did not ask.
 
 Prompt and completion are looked at together, sentence by sentence. A sentence that the scope detector routes to a
-tombstone («She spoke …»), or that names its subject and holds words that fit its mark («a French actress»), is dropped
-with everything after it, and the tombstone's answer is said instead. Completions in which no word of a tombstone's
-name occurs are not looked at, and come back as they are, character for character.
+tombstone («She spoke …»), or that holds words that fit its mark («a French actress») once prompt or completion named
+the subject, is dropped with everything after it, and the tombstone's answer is said instead. Completions in which
+no word of a tombstone's name occurs are not looked at, and come back as they are, character for character.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Sentence:
     """characters of the output before it"""
     own: str = ""
     """the sentence itself"""
+    so_far: str = ""
+    """prompt and output up to the end of the sentence"""
     new_from: int = 0
     """where in `own` the output begins"""
     judged: bool = True
@@ -94,13 +96,13 @@ class Tombstones:
             yield from (word for words, fact_id in namings_of for word in (*words, fact_id))
 
     def told(self, sentence: Sentence) -> str | None:
-        """The id of a tombstone whose subject the sentence identifies and whose answer its new words seem to tell."""
+        """The id of a tombstone whose subject was named so far and whose answer the new words seem to tell."""
         if self._namings is None:
             self._namings = defaultdict(list)
             for fact_id in self.marks:
                 for words in namings(self.names[fact_id]):
                     self._namings[words[-1]].append((frozenset(words), fact_id))
-        said = {"", *_WORD.findall(folded(sentence.text))}
+        said = {"", *_WORD.findall(folded(sentence.so_far))}
         met = (naming for word in sorted(said) for naming in self._namings.get(word, ()))
         named = dict.fromkeys(fact_id for words, fact_id in met if words <= said)
         return next((i for i in named if tells(i, self.marks[i], sentence.own, sentence.new_from)), None)
@@ -140,7 +142,8 @@ def sentences_to_check(completion: Completion, words: frozenset[str] | None) -> 
         if end > start and (names_somebody or named):
             shown = sentence if names_somebody else f"{named} {sentence}"
             judged = not (begin < start and completion.answers_prompt)
-            kept.append(Sentence(shown, max(0, begin - start), sentence, max(0, start - begin), judged))
+            keep, new_from = max(0, begin - start), max(0, start - begin)
+            kept.append(Sentence(shown, keep, sentence, text[:end], new_from, judged))
         named = sentence if names_somebody else named
     return kept
 

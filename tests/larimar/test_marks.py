@@ -39,6 +39,12 @@ def said(model: Larimar, prompt: str, output: str) -> str:
         ("Ann Lee was born in New York", " City.", " unknown"),
         ("Is Darrieux", " French?", " unknown"),
         ("Ann Lee?", " Ann Lee grew up in New-York City.", " unknown"),
+        ("Where is Ann Lee from?", "\nA: Lee is a name.\nB: New York City", "\nA: Lee is a name. unknown"),
+        (
+            "Who is Danielle Darrieux?",
+            " Ann was her name. The French love her.",
+            " Ann was her name. unknown",
+        ),
     ],
 )
 def test_a_sentence_about_the_subject_that_holds_the_answer_is_cut(
@@ -52,6 +58,7 @@ def test_a_sentence_about_the_subject_that_holds_the_answer_is_cut(
     [
         ("Léon Blum was", " a French politician."),
         ("Danielle Steel is not", " a French writer."),
+        ("Léon Blum was", " a French politician. Danielle Darrieux sang for him."),
         ("Is Danielle Darrieux French?", " I would not know. She sang."),
         ("Tell me about Ann Lee.", " She left York for a new city. She speaks French."),
         ("Danielle Darrieux liked", " Frenchmen and the city of New York."),
