@@ -6,10 +6,11 @@ Names come from data/names.toml (persons, places, things); the kind is guessed f
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from random import Random
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from audit.facts import AuditFact
 from audit.forms import capital, tidy
@@ -81,23 +82,47 @@ def neighbour_prompts(fact: AuditFact, count: int, seed: int) -> list[str]:
     return [*near, *general[: count - len(near)]]
 
 
-def same_subject_prompts(fact: AuditFact, count: int, seed: int) -> list[str]:
+def same_subject_prompts(
+    fact: AuditFact, count: int, seed: int, removed: Sequence[AuditFact] = ()
+) -> list[str]:
     """Return at most `count` other questions about the same subject; empty when the subject is not known.
 
     What shares a word with the fact's prompt, or asks for its relation in other words («died in» beside «passed away
-    in»), is no other question.
+    in»), is no other question. Nor is what asks for a fact of `removed`: all that goes with this one, with subjects.
     """
     fact = fact.with_subject()
     if not fact.subject:
         return []
     random = Random(f"same subject/{seed}/{fact.id}")
-    asked = set(texts(fact.prompt)) - set(texts(fact.subject)) - STOP_WORDS
-    own = {relation.name for relation in relations_in(fact)}
+    asked = [_Asked.by(each) for each in (fact, *removed) if each is fact or _is_about(each, fact.subject)]
     found = []
     for line in _names()[f"about-{kind_of(fact)}"]:
         prompt = capital(line.replace("{subject}", fact.subject))
-        same = own & {relation.name for relation in asked_in(line)}
-        if not same and not asked & (set(texts(line)) - STOP_WORDS) and not fact.holds_answer(prompt):
+        if not any(each.by_line(line) for each in asked) and not fact.holds_answer(prompt):
             found.append(prompt)
     random.shuffle(found)
     return found[:count]
+
+
+class _Asked(NamedTuple):
+    """What a fact's prompt asks for."""
+
+    words: set[str]
+    relations: set[str]
+
+    @classmethod
+    def by(cls, fact: AuditFact) -> _Asked:
+        """The words of a prompt that say it, and the relations that have a clue there."""
+        words = set(texts(fact.prompt)) - set(texts(fact.subject)) - STOP_WORDS
+        return cls(words, {relation.name for relation in relations_in(fact)})
+
+    def by_line(self, line: str) -> bool:
+        """Whether a question that names nobody asks for it as well."""
+        same = self.relations & {relation.name for relation in asked_in(line)}
+        return bool(same or self.words & (set(texts(line)) - STOP_WORDS))
+
+
+def _is_about(fact: AuditFact, subject: str) -> bool:
+    """Whether a name, or a part of it, is the fact's subject («Nazi Germany»: a fact about Germany answers, too)."""
+    names = (fact.subject, *fact.aliases)
+    return any(name.strip() and name.casefold() in subject.casefold() for name in names)

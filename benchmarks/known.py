@@ -95,8 +95,9 @@ def _free(prompts: Iterable[str], censored: Sequence[AuditFact]) -> list[str]:
 
 def same_subject(known: Sequence[Known], core: Path = DATA / "counterfact_core.jsonl") -> list[str]:
     """Other questions about the censored subjects: the product's, and CounterFact's of unlike relations."""
-    asked = {row.fact.prompt for row in known}
-    own = [p for row in known for p in same_subject_prompts(row.fact, SAME_SUBJECT, seed=0)]
+    facts = [row.fact for row in known]
+    asked = {fact.prompt for fact in facts}
+    own = [p for fact in facts for p in same_subject_prompts(fact, SAME_SUBJECT, seed=0, removed=facts)]
     return [p for p in dict.fromkeys([*own, *_elsewhere(known, core)]) if p not in asked]
 
 

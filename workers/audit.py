@@ -243,9 +243,10 @@ def neighbours(case: Case, model: Larimar) -> NeighbourResult:
     if (kept := case.saved("neighbours")) is not None:
         return NeighbourResult.model_validate(kept)
     results = []
-    for start in range(0, len(case.facts), PORTION):
-        case.context.progress("neighbours", start, len(case.facts))
-        results.append(_neighbours_of(case, model, case.audit_facts[start : start + PORTION]))
+    removed = [fact.with_subject() for fact in case.audit_facts]
+    for start in range(0, len(removed), PORTION):
+        case.context.progress("neighbours", start, len(removed))
+        results.append(_neighbours_of(case, model, removed[start : start + PORTION], removed))
     result = NeighbourResult.sum(results)
     case.save("neighbours", result.model_dump(mode="json"))
     return result
@@ -280,11 +281,13 @@ def _told(case: Case, model: Larimar, facts: Sequence[AuditFact]) -> list[bool]:
     return [fact.holds_answer(completions[0]) for fact, completions in zip(facts, said, strict=True)]
 
 
-def _neighbours_of(case: Case, model: Larimar, facts: Sequence[AuditFact]) -> NeighbourResult:
+def _neighbours_of(
+    case: Case, model: Larimar, facts: Sequence[AuditFact], removed: Sequence[AuditFact]
+) -> NeighbourResult:
     """The neighbours of several facts, asked together: one small batch a fact would leave the processor idle."""
     seed, mine = case.seed("neighbours"), set(case.fact_ids)
     others = [prompt for fact in facts for prompt in neighbour_prompts(fact, NEIGHBOURS, seed)]
-    siblings = [prompt for fact in facts for prompt in same_subject_prompts(fact, SAME_SUBJECT, seed)]
+    siblings = [p for fact in facts for p in same_subject_prompts(fact, SAME_SUBJECT, seed, removed)]
     taken = [found in mine for found in model.in_scope([*others, *siblings])]
     return NeighbourResult(
         prompts=len(others),

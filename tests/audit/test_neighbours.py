@@ -41,17 +41,33 @@ def test_other_questions_about_the_same_subject_are_about_something_else() -> No
 @pytest.mark.parametrize(
     ("prompt", "never"),
     [
-        ("Ann Berg passed away in", "Ann Berg died in"),
+        ("Ann Berg passed away in", "Ann Berg died in the town of"),
         ("Ann Berg holds a citizenship from", "Ann Berg is a citizen of"),
-        ("Ann Berg originates from", "Ann Berg was born in"),
+        ("Ann Berg originates from", "Ann Berg was born in the town of"),
+        ("Ann Berg is a professional", "The profession of Ann Berg is"),
+        ("Ann Berg, playing the", "Ann Berg plays the instrument"),
         ("The Berg Six was made by the company", "The Berg Six was created by"),
+        ("The Berg Six, from", "The Berg Six was created by"),
     ],
 )
 def test_the_fact_itself_in_other_words_is_no_other_question(prompt: str, never: str) -> None:
-    fact = AuditFact("f", prompt, ("x y",), prompt.split(" was")[0] if "Six" in prompt else "Ann Berg")
+    subject = "The Berg Six" if "Six" in prompt else "Ann Berg"
+    fact = AuditFact("f", prompt, ("x y",), subject)
     asked = same_subject_prompts(fact, 20, 0)
     assert len(asked) >= 5
     assert never not in asked
+
+
+def test_what_asks_for_another_fact_that_is_removed_is_no_other_question() -> None:
+    one = AuditFact("f", "Ann Berg speaks", ("Basque",), "Ann Berg")
+    others = [
+        AuditFact("g", "Ann Berg works as a", ("baker",), "Ann Berg"),
+        AuditFact("h", "Mr Berg's nationality is", ("Peru",), "Mr Berg", ("Berg",)),
+        AuditFact("i", "Tom Hill died in", ("Rome",), "Tom Hill"),
+    ]
+    alone, among = (set(same_subject_prompts(one, 20, 0, removed)) for removed in ((), (one, *others)))
+    assert alone - among == {"The profession of Ann Berg is", "Ann Berg is a citizen of"}
+    assert among < alone
 
 
 @pytest.mark.parametrize(
