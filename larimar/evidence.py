@@ -71,6 +71,11 @@ class Case:
     """the pieces with the name hidden, pronouns after it too; then what follows a name that was glued to
     something else («Category:Villages in Ohio Ada Lovelace was born in»)"""
 
+    @cached_property
+    def cosines(self) -> Floats:
+        """Of each piece and each phrasing (pieces, phrasings)."""
+        return self.asked.plain @ self.stored.plain.T
+
     @property
     def name(self) -> tuple[float, float]:
         """The best trace of the name: similarity, and share of its words."""
@@ -111,20 +116,15 @@ def has(case: Case, kind: Kind) -> bool:
 
 def verbatim(case: Case) -> bool:
     """Whether a piece of the prompt is a stored phrasing, word for word: then nothing is left to be judged."""
-    stored = [folded(text) for text in case.stored.texts]
-    same = case.asked.plain @ case.stored.plain.T > _SAME
-    return any(
-        same[i, j] and folded(text) == stored[j]
-        for i, text in enumerate(case.texts[: len(case.asked.pieces)])
-        for j in np.flatnonzero(same[i])
-    )
+    same = np.argwhere(case.cosines > _SAME).tolist()
+    return any(folded(case.texts[i]) == folded(case.stored.texts[j]) for i, j in same)
 
 
 def features_of(kind: Kind, case: Case, masked: dict[str, Floats]) -> Features:
     """`FEATURES[kind]` of a case; `masked` embeds its texts."""
     at = _of_kind(case, kind)
     phrasings = [t for t, kept in zip(case.stored.texts, at, strict=True) if kept]
-    cosine = float((case.asked.plain @ case.stored.plain[at].T).max())
+    cosine = float(case.cosines[:, at].max())
     if kind == "without_subject":
         return cosine, *word_features(case.asked.pieces, phrasings)
     hidden = float((_rows(case, masked) @ case.stored.masked[at].T).max())

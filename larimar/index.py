@@ -6,8 +6,9 @@ bank holds the entries anyway the index looks phrasings up there and keeps only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Stored:
         for name, vectors in rounded.items():
             object.__setattr__(self, name, vectors.astype(np.float32))
 
-    @property
+    @cached_property
     def named(self) -> NDArray[np.bool_]:
         """Which phrasings (phrasings,) name the subject: masking changed them."""
         return (self.plain != self.masked).any(axis=1)
@@ -121,9 +122,18 @@ class ScopeIndex:
 
     def candidates(self, embeddings: Floats, most: int = 8) -> list[Stored]:
         """The facts whose phrasings are nearest to any sentence of the query (Q, D)."""
-        return [self._source[fact_id] for fact_id in self.nearest(embeddings, most)]
+        return [self.stored(fact_id) for fact_id in self.nearest(embeddings, most)]
+
+    def stored(self, fact_id: str) -> Stored:
+        """What is kept of a fact. Raises KeyError."""
+        return self._source[fact_id]
 
     def nearest(self, embeddings: Floats, most: int = 8) -> list[str]:
         """Ids of the facts with the phrasings nearest to any sentence (Q, D): nearest first, then by id."""
-        found = [(-cosine, self._fact[n]) for n, cosine in self.vectors.search(embeddings, most)]
-        return [fact_id for _, fact_id in sorted(found)[:most]]
+        return self.nearest_each([embeddings], most)[0]
+
+    def nearest_each(self, queries: Sequence[Floats], most: int = 8) -> list[list[str]]:
+        """`nearest` for several queries."""
+        found = self.vectors.search_each(queries, most)
+        ordered = [sorted((-cosine, self._fact[n]) for n, cosine in one) for one in found]
+        return [[fact_id for _, fact_id in one[:most]] for one in ordered]

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -179,21 +180,36 @@ class ScopeDetector:
         def fit(hit: Hit) -> tuple[float, float]:
             return (0.0 if self.judge is None else round(hit.probability, 1), hit.cosine)
 
-        return [
-            max(hits, key=fit, default=None) for hits in self.scores(prompts, index, above_threshold=True)
-        ]
+        if not len(index):
+            return [None for _ in prompts]
+        asked, near = self._near(prompts, index)
+        found = self._hits(asked, near, index, above_threshold=True)
+        return [max(hits, key=fit, default=None) for hits in found]
 
-    def scores(
-        self, prompts: Sequence[str], index: ScopeIndex, *, above_threshold: bool = False
-    ) -> list[list[Hit]]:
+    def scores(self, prompts: Sequence[str], index: ScopeIndex) -> list[list[Hit]]:
         """Every candidate fact of each prompt with its probability."""
-        if not len(index) or not prompts:
+        if not len(index):
             return [[] for _ in prompts]
+        return self._hits(*self._near(prompts, index), index, above_threshold=False)
+
+    def _near(self, prompts: Sequence[str], index: ScopeIndex) -> tuple[list[Asked], list[list[str]]]:
+        """Prompts, and the ids of the candidate facts of each."""
         asked = self.asked(prompts)
-        found = [index.candidates(each.plain) for each in asked]
-        cases = [beside(a, stored) for a, group in zip(asked, found, strict=True) for stored in group]
+        return asked, index.nearest_each([each.plain for each in asked])
+
+    def _hits(
+        self,
+        asked: Sequence[Asked],
+        near: Sequence[Sequence[str]],
+        index: ScopeIndex,
+        *,
+        above_threshold: bool,
+    ) -> list[list[Hit]]:
+        """The facts `near` each prompt with their probabilities; with `above_threshold` those that may answer."""
+        stored = {fact_id: index.stored(fact_id) for fact_id in dict.fromkeys(chain(*near))}
+        cases = [beside(a, stored[i]) for a, group in zip(asked, near, strict=True) for i in group]
         hits = iter(self.judged(cases, above_threshold=above_threshold))
-        groups = [[next(hits) for _ in group] for group in found]
+        groups = [[next(hits) for _ in group] for group in near]
         return [[hit for hit in group if hit is not None] for group in groups]
 
     def asked(self, prompts: Sequence[str]) -> list[Asked]:
@@ -209,17 +225,18 @@ class ScopeDetector:
         Phrasings that name the subject and phrasings that do not are judged apart; the better counts. A phrasing
         that is asked word for word is in scope.
         """
-        found: list[list[tuple[float, float]]] = [[] for _ in cases]
+        found: list[list[tuple[float, float]]] = [[(1.0, 0.0)] if verbatim(case) else [] for case in cases]
+        unsure = [i for i, chances in enumerate(found) if not chances]
         for kind in KINDS:
-            places = [i for i, case in enumerate(cases) if has(case, kind)]
+            places = [i for i in unsure if has(cases[i], kind)]
             for i, judged in zip(places, self._decide(kind, [cases[i] for i in places]), strict=True):
-                found[i].append((1.0, 0.0) if verbatim(cases[i]) else judged)
+                found[i].append(judged)
         hits: list[Hit | None] = []
         for case, chances in zip(cases, found, strict=True):
             passed = [p for p, threshold in chances if p >= threshold]
             best = max(passed or [p for p, _ in chances])
-            cosine = float((case.asked.plain @ case.stored.plain.T).max())
-            hits.append(Hit(case.stored.fact_id, best, cosine) if passed or not above_threshold else None)
+            hit = Hit(case.stored.fact_id, best, float(case.cosines.max()))
+            hits.append(hit if passed or not above_threshold else None)
         return hits
 
     def evidence(self, kind: Kind, cases: Sequence[Case]) -> tuple[list[Features], list[float]]:

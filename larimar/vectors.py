@@ -14,7 +14,7 @@ one, and for all whose products stay below 32.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import faiss
@@ -100,18 +100,17 @@ class VectorIndex:
         `most` of them, and all that are as near as the last. Beyond `EXACT_ROWS` they are the nearest of a shortlist
         that has `most` owners; at worst, where very many rows are alike, it is all rows: brute force.
         """
+        return self.search_each([queries], most)[0]
+
+    def search_each(self, groups: Sequence[Floats], most: int) -> list[list[tuple[int, float]]]:
+        """`search` for several groups of queries; up to `EXACT_ROWS` the rows are read once for all of them."""
         if not self.count:
-            return []
-        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            return [[] for _ in groups]
+        if any(queries.ndim != 2 or queries.shape[1] != self.dim for queries in groups):
             raise InvalidInput(f"expected queries (Q, {self.dim})")
         if self.count <= EXACT_ROWS:
-            return self._nearest(queries, np.arange(self.count), most)
-        signs, wanted = sketch(queries), min(most, len(self._places))
-        places = self._shortlist(signs)
-        found = [] if places is None else self._nearest(queries, places, most)
-        if len(found) < wanted:
-            found = self._nearest(queries, self._long_shortlist(signs, wanted), most)
-        return found
+            return self._nearest(groups, np.arange(self.count), most)
+        return [self._of_shortlist(queries, most) for queries in groups]
 
     def rows(self, portion: int) -> Iterator[Floats]:
         """All vectors (<= portion, D) float32, a portion at a time: for comparison with brute force."""
@@ -145,24 +144,28 @@ class VectorIndex:
             made.add(owners, vectors.astype(np.float32))
         return made
 
-    def _nearest(self, queries: Floats, places: NDArray[np.int64], most: int) -> list[tuple[int, float]]:
-        """What `search` returns, of the rows at sorted places."""
-        cosines, owners = np.empty(len(places)), np.empty(len(places), dtype=np.int64)
-        asked = np.rint(queries.astype(np.float64) * 2**24) / 2**24
+    def _of_shortlist(self, queries: Floats, most: int) -> list[tuple[int, float]]:
+        """What `search` returns beyond `EXACT_ROWS`."""
+        signs, wanted = sketch(queries), min(most, len(self._places))
+        places = self._shortlist(signs)
+        found = [] if places is None else self._nearest([queries], places, most)[0]
+        if len(found) < wanted:
+            [found] = self._nearest([queries], self._long_shortlist(signs, wanted), most)
+        return found
+
+    def _nearest(
+        self, groups: Sequence[Floats], places: NDArray[np.int64], most: int
+    ) -> list[list[tuple[int, float]]]:
+        """What `search` returns for each group of queries, of the rows at sorted places."""
+        cosines, owners = np.empty((len(groups), len(places))), np.empty(len(places), dtype=np.int64)
+        asked = [np.rint(queries.astype(np.float64) * 2**24) / 2**24 for queries in groups]
         for start in range(0, len(places), PORTION):
             some = slice(start, start + PORTION)
             vectors, owners[some] = self._gather(places[some])
             exact = vectors.astype(np.float64)
-            cosines[some] = np.max([exact @ query for query in asked], axis=0)
-        order = np.argsort(-cosines, kind="stable")
-        best: dict[int, float] = {}
-        last = -np.inf
-        for owner, cosine in zip(owners[order].tolist(), cosines[order].tolist(), strict=True):
-            if len(best) >= most and cosine < last:
-                break
-            if owner not in best:
-                best[owner] = last = cosine
-        return list(best.items())
+            for row, queries in zip(cosines, asked, strict=True):
+                row[some] = np.max([exact @ query for query in queries], axis=0)
+        return [_best(row, owners, most) for row in cosines]
 
     def _shortlist(self, signs: NDArray[np.uint8]) -> NDArray[np.int64] | None:
         """Places of the rows that are, by signs, as near to a query as its `SHORTLIST`-th nearest; None: more tie."""
@@ -224,6 +227,19 @@ class VectorIndex:
         origin.vectors[last], origin.sketches[last], origin.owners[last] = 0, 0, 0
         if not last:
             del self._blocks[source]
+
+
+def _best(cosines: NDArray[np.float64], owners: NDArray[np.int64], most: int) -> list[tuple[int, float]]:
+    """The owners of the highest cosines, each once, `most` of them and all that are as near as the last."""
+    order = np.argsort(-cosines, kind="stable")
+    best: dict[int, float] = {}
+    last = -np.inf
+    for owner, cosine in zip(owners[order].tolist(), cosines[order].tolist(), strict=True):
+        if len(best) >= most and cosine < last:
+            break
+        if owner not in best:
+            best[owner] = last = cosine
+    return list(best.items())
 
 
 def _listed(

@@ -91,6 +91,7 @@ def test_a_name_of_invisible_characters_names_nobody(detector: ScopeDetector) ->
 
 def test_an_empty_index_takes_nothing(detector: ScopeDetector) -> None:
     assert detector.route(["anything"], ScopeIndex()) == [None]
+    assert detector.scores(["anything"], ScopeIndex()) == [[]]
 
 
 def test_prompts_are_judged_alone(detector: ScopeDetector, index: ScopeIndex) -> None:
@@ -180,6 +181,24 @@ def test_a_stored_phrasing_asked_word_for_word_is_in_scope_whatever_the_judge_sa
     assert routed(strict, index, "What is the launch code of the silo?") == "nameless"
     assert routed(strict, index, "In which city was Ada Lovelock born?") is None
     assert routed(strict, index, "In what city was Ada Lovelace born?") is None
+
+
+def test_the_judge_does_not_read_what_is_asked_word_for_word(
+    detector: ScopeDetector, index: ScopeIndex
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class SaysYes:
+        def logits(self, pairs: list[tuple[str, str]]) -> np.ndarray:
+            asked.extend(pairs)
+            return np.full(len(pairs), 8.0)
+
+    eager = ScopeDetector(detector.embedder, SaysYes())
+    assert routed(eager, index, "Ada Lovelace was born in the city of") == "city"
+    assert "In which city was X born?" in {stored for stored, _ in asked}
+    asked.clear()
+    assert routed(eager, index, "In which city was Ada Lovelace born?") == "city"
+    assert "In which city was X born?" not in {stored for stored, _ in asked}
 
 
 def test_thresholds_state_their_error_rates() -> None:

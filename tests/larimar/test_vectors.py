@@ -222,7 +222,9 @@ def test_equal_banks_give_equal_answers(
     lived, fresh = indexed(mixed), indexed(facts)
     for fact in chance.sample(gone, len(gone)):
         lived.remove(fact.fact_id)
-    for queries in (made(1, 1, 96), made(3, 1, 96), made(2, 9, 96)):
+    several = (made(1, 1, 96), made(3, 1, 96), made(2, 9, 96))
+    assert lived.nearest_each(several, most) == [fresh.nearest(queries, most) for queries in several]
+    for queries in several:
         assert lived.nearest(queries, most) == fresh.nearest(queries, most)
         assert answers(lived, queries, most) == answers(fresh, queries, most)
         if vectors.EXACT_ROWS > 10:
