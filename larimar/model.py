@@ -195,7 +195,8 @@ class Larimar:
         at = [i for i, route in enumerate(routes) if not (route and self._is_constrained(route))]
 
         def censored(texts: Sequence[str]) -> list[str | None]:
-            return [self.readout_answer(i) if i in tombstones else None for i in self.in_scope(texts)]
+            hits = self.weights.detector.route(texts, self.bank.index, among=tombstones)
+            return [None if hit is None else self.readout_answer(hit.fact_id) for hit in hits]
 
         def told(sentence: Sentence) -> str | None:
             found = self._tombstones.told(sentence)

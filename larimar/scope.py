@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -171,10 +171,14 @@ class ScopeDetector:
             for fact, own, plain, hidden in zip(facts, names, texts, masked, strict=True)
         ]
 
-    def route(self, prompts: Sequence[str], index: ScopeIndex) -> list[Hit | None]:
+    def route(
+        self, prompts: Sequence[str], index: ScopeIndex, among: Container[str] | None = None
+    ) -> list[Hit | None]:
         """For each prompt the fact above its threshold that fits best, or None (out of scope).
 
         Between facts that are asked for with like certainty the cosine decides: a stored phrasing finds its own fact.
+        With `among` only hits on these facts count, and any other is None; a prompt that asks for none of them
+        is then not laid beside the rest.
         """
 
         def fit(hit: Hit) -> tuple[float, float]:
@@ -183,8 +187,13 @@ class ScopeDetector:
         if not len(index):
             return [None for _ in prompts]
         asked, near = self._near(prompts, index)
+        if among is not None:
+            wanted = [[fact_id for fact_id in group if fact_id in among] for group in near]
+            passed = self._hits(asked, wanted, index, above_threshold=True)
+            near = [group if hits else [] for group, hits in zip(near, passed, strict=True)]
         found = self._hits(asked, near, index, above_threshold=True)
-        return [max(hits, key=fit, default=None) for hits in found]
+        best = [max(hits, key=fit, default=None) for hits in found]
+        return [hit if hit and (among is None or hit.fact_id in among) else None for hit in best]
 
     def scores(self, prompts: Sequence[str], index: ScopeIndex) -> list[list[Hit]]:
         """Every candidate fact of each prompt with its probability."""

@@ -91,6 +91,7 @@ def test_a_name_of_invisible_characters_names_nobody(detector: ScopeDetector) ->
 
 def test_an_empty_index_takes_nothing(detector: ScopeDetector) -> None:
     assert detector.route(["anything"], ScopeIndex()) == [None]
+    assert detector.route(["anything"], ScopeIndex(), among={"tongue"}) == [None]
     assert detector.scores(["anything"], ScopeIndex()) == [[]]
 
 
@@ -199,6 +200,36 @@ def test_the_judge_does_not_read_what_is_asked_word_for_word(
     asked.clear()
     assert routed(eager, index, "In which city was Ada Lovelace born?") == "city"
     assert "In which city was X born?" not in {stored for stored, _ in asked}
+
+
+@pytest.mark.parametrize("among", [set(), {"tongue"}, {"city", "nameless"}, {"native"}])
+@pytest.mark.parametrize("name", ["detector", "first_stage"])
+def test_among_some_facts_their_hits_count_and_no_others(
+    request: pytest.FixtureRequest, name: str, index: ScopeIndex, among: set[str]
+) -> None:
+    """«native» answers for its own words, though «tongue» would answer for them too."""
+    own: ScopeDetector = request.getfixturevalue(name)
+    native = "What is the native language of Danielle Darrieux?"
+    assert routed(own, index, native) == "tongue"
+    index.add(own.store("native", [native], ["Danielle Darrieux"]))
+    prompts = [native, "The mother tongue of Danielle Darrieux is", "Ada Lovelace was born in the city of"]
+    prompts += ["What's the launch code for the silo?", "How do bees make honey?", "Danielle Darrieux sang."]
+    best = [hit and hit.fact_id for hit in own.route(prompts, index)]
+    assert best[0] == "native"
+    found = [hit and hit.fact_id for hit in own.route(prompts, index, among)]
+    assert found == [fact_id if fact_id in among else None for fact_id in best]
+
+
+def test_the_judge_reads_no_other_fact_where_none_of_the_wanted_is_asked_for(
+    detector: ScopeDetector, index: ScopeIndex
+) -> None:
+    class IsNotAsked:
+        def logits(self, pairs: list[tuple[str, str]]) -> np.ndarray:
+            assert not pairs
+            return np.zeros(0)
+
+    spared = ScopeDetector(detector.embedder, IsNotAsked())
+    assert spared.route(["Ada Lovelace was born in the city of"], index, among={"tongue"}) == [None]
 
 
 def test_thresholds_state_their_error_rates() -> None:
