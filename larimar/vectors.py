@@ -108,9 +108,11 @@ class VectorIndex:
             return [[] for _ in groups]
         if any(queries.ndim != 2 or queries.shape[1] != self.dim for queries in groups):
             raise InvalidInput(f"expected queries (Q, {self.dim})")
-        if self.count <= EXACT_ROWS:
-            return self._nearest(groups, np.arange(self.count), most)
-        return [self._of_shortlist(queries, most) for queries in groups]
+        if self.count > EXACT_ROWS:
+            return [self._of_shortlist(queries, most) for queries in groups]
+        vectors, owners = self._gather(np.arange(self.count))
+        exact = vectors.astype(np.float64)
+        return [_best(_cosines(exact, queries), owners, most) for queries in groups]
 
     def rows(self, portion: int) -> Iterator[Floats]:
         """All vectors (<= portion, D) float32, a portion at a time: for comparison with brute force."""
@@ -148,24 +150,19 @@ class VectorIndex:
         """What `search` returns beyond `EXACT_ROWS`."""
         signs, wanted = sketch(queries), min(most, len(self._places))
         places = self._shortlist(signs)
-        found = [] if places is None else self._nearest([queries], places, most)[0]
+        found = [] if places is None else self._nearest(queries, places, most)
         if len(found) < wanted:
-            [found] = self._nearest([queries], self._long_shortlist(signs, wanted), most)
+            found = self._nearest(queries, self._long_shortlist(signs, wanted), most)
         return found
 
-    def _nearest(
-        self, groups: Sequence[Floats], places: NDArray[np.int64], most: int
-    ) -> list[list[tuple[int, float]]]:
-        """What `search` returns for each group of queries, of the rows at sorted places."""
-        cosines, owners = np.empty((len(groups), len(places))), np.empty(len(places), dtype=np.int64)
-        asked = [np.rint(queries.astype(np.float64) * 2**24) / 2**24 for queries in groups]
+    def _nearest(self, queries: Floats, places: NDArray[np.int64], most: int) -> list[tuple[int, float]]:
+        """What `search` returns, of the rows at sorted places."""
+        cosines, owners = np.empty(len(places)), np.empty(len(places), dtype=np.int64)
         for start in range(0, len(places), PORTION):
             some = slice(start, start + PORTION)
             vectors, owners[some] = self._gather(places[some])
-            exact = vectors.astype(np.float64)
-            for row, queries in zip(cosines, asked, strict=True):
-                row[some] = np.max([exact @ query for query in queries], axis=0)
-        return [_best(row, owners, most) for row in cosines]
+            cosines[some] = _cosines(vectors.astype(np.float64), queries)
+        return _best(cosines, owners, most)
 
     def _shortlist(self, signs: NDArray[np.uint8]) -> NDArray[np.int64] | None:
         """Places of the rows that are, by signs, as near to a query as its `SHORTLIST`-th nearest; None: more tie."""
@@ -227,6 +224,13 @@ class VectorIndex:
         origin.vectors[last], origin.sketches[last], origin.owners[last] = 0, 0, 0
         if not last:
             del self._blocks[source]
+
+
+def _cosines(rows: NDArray[np.float64], queries: Floats) -> NDArray[np.float64]:
+    """The best cosine (N,) of each row (N, D) with any of the queries (Q, D), which are taken to 24 bits."""
+    asked = np.rint(queries.astype(np.float64) * 2**24) / 2**24
+    best: NDArray[np.float64] = np.max([rows @ query for query in asked], axis=0)
+    return best
 
 
 def _best(cosines: NDArray[np.float64], owners: NDArray[np.int64], most: int) -> list[tuple[int, float]]:
