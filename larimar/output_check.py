@@ -116,9 +116,9 @@ class Tombstones:
 
 
 def name_words(names: Collection[str]) -> frozenset[str]:
-    """The words, folded, by which a subject of these names may be recognised."""
+    """The words, folded, by which a subject of these names may be recognised: no «with» where there are others."""
     words = {word for name in names for word in _WORD.findall(folded(name))}
-    return frozenset(word for word in words if len(word) > _SMALL) or frozenset(words)
+    return frozenset(word for word in words - SMALL_WORDS if len(word) > _SMALL) or frozenset(words)
 
 
 def namings(names: Collection[str]) -> list[tuple[str, ...]]:

@@ -80,3 +80,5 @@ def test_the_detector_is_asked_once_and_each_text_once() -> None:
 def test_short_words_do_not_recognise_anybody() -> None:
     assert name_words(["The Man of Iron"]) == {"iron"}
     assert name_words(["U2"]) == {"u2"}
+    assert name_words(["The Tonight Show with Conan O'Brien"]) == {"tonight", "show", "conan", "brien"}
+    assert name_words(["From"]) == {"from"}
