@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from audit.facts import AuditFact
 from audit.forms import capital, tidy
-from audit.relations import asked_in, relations_in
+from audit.relations import around_subject, asked_in, may_ask_in
 from audit.words import STOP_WORDS, holds, texts
 
 Kind = Literal["person", "place", "thing"]
@@ -112,12 +112,14 @@ class _Asked(NamedTuple):
 
     @classmethod
     def by(cls, fact: AuditFact) -> _Asked:
-        """The words of a prompt that say it, and the relations that have a clue there."""
+        """The words of a prompt that say it, and the relations that it may ask for."""
         words = set(texts(fact.prompt)) - set(texts(fact.subject)) - STOP_WORDS
-        return cls(words, {relation.name for relation in relations_in(fact)})
+        return cls(words, {relation.name for relation in may_ask_in(around_subject(fact))})
 
     def by_line(self, line: str) -> bool:
-        """Whether a question that names nobody asks for it as well."""
+        """Whether a question that names nobody may ask for it as well; any may where nothing says what it is."""
+        if not (self.words or self.relations):
+            return True
         same = self.relations & {relation.name for relation in asked_in(line)}
         return bool(same or self.words & (set(texts(line)) - STOP_WORDS))
 

@@ -13,10 +13,13 @@ from audit.words import holds
 
 @dataclass(frozen=True)
 class Relation:
-    """Clues by which a prompt is recognised, questions that imply its answer, and well-known solved examples."""
+    """Clues by which a prompt is recognised, words that may ask for it as well, questions that imply its answer, and
+    well-known solved examples.
+    """
 
     name: str
     clues: tuple[str, ...]
+    vague: tuple[str, ...]
     hops: tuple[str, ...]
     examples: tuple[tuple[str, str], ...]
 
@@ -27,7 +30,11 @@ def relations() -> dict[str, Relation]:
     data = tomllib.loads((files("audit") / "data" / "relations.toml").read_text(encoding="utf-8"))
     return {
         name: Relation(
-            name, tuple(row["clues"]), tuple(row["hops"]), tuple((a, b) for a, b in row["examples"])
+            name,
+            tuple(row["clues"]),
+            tuple(row.get("vague", ())),
+            tuple(row["hops"]),
+            tuple((a, b) for a, b in row["examples"]),
         )
         for name, row in data.items()
     }
@@ -40,7 +47,17 @@ def relation_of(fact: AuditFact) -> Relation:
 
 def relations_in(fact: AuditFact) -> list[Relation]:
     """Every relation with a clue in the prompt outside the subject's name."""
-    return asked_in(fact.prompt.replace(fact.subject, " ") if fact.subject else fact.prompt)
+    return asked_in(around_subject(fact))
+
+
+def may_ask_in(text: str) -> list[Relation]:
+    """Every relation that a text that names nobody asks for, by a clue, or may ask for, by a vague word."""
+    return [r for r in relations().values() if any(holds(text, clue) for clue in (*r.clues, *r.vague))]
+
+
+def around_subject(fact: AuditFact) -> str:
+    """A fact's prompt without the subject's name."""
+    return fact.prompt.replace(fact.subject, " ") if fact.subject else fact.prompt
 
 
 def asked_in(text: str) -> list[Relation]:

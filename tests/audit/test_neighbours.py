@@ -46,6 +46,8 @@ def test_other_questions_about_the_same_subject_are_about_something_else() -> No
         ("Ann Berg originates from", "Ann Berg was born in the town of"),
         ("Ann Berg is a professional", "The profession of Ann Berg is"),
         ("Ann Berg, playing the", "Ann Berg plays the instrument"),
+        ("Ann Berg, a native", "Ann Berg is a citizen of"),
+        ("The expertise of Ann Berg is", "The profession of Ann Berg is"),
         ("The Berg Six was made by the company", "The Berg Six was created by"),
         ("The Berg Six, from", "The Berg Six was created by"),
     ],
@@ -56,6 +58,11 @@ def test_the_fact_itself_in_other_words_is_no_other_question(prompt: str, never:
     asked = same_subject_prompts(fact, 20, 0)
     assert len(asked) >= 5
     assert never not in asked
+
+
+@pytest.mark.parametrize("prompt", ["Ann Berg, in", "Ann Berg, the", "Ann Berg is"])
+def test_a_prompt_that_does_not_say_what_it_asks_has_no_other_questions(prompt: str) -> None:
+    assert same_subject_prompts(AuditFact("f", prompt, ("x y",), "Ann Berg"), 20, 0) == []
 
 
 def test_what_asks_for_another_fact_that_is_removed_is_no_other_question() -> None:
