@@ -94,11 +94,11 @@ def same_subject_prompts(
     if not fact.subject:
         return []
     random = Random(f"same subject/{seed}/{fact.id}")
-    asked = [_Asked.by(each) for each in (fact, *removed) if each is fact or _is_about(each, fact.subject)]
+    asked = [_Asked.of(each) for each in (fact, *removed) if each is fact or _is_about(each, fact.subject)]
     found = []
     for line in _names()[f"about-{kind_of(fact)}"]:
         prompt = capital(line.replace("{subject}", fact.subject))
-        if not any(each.by_line(line) for each in asked) and not fact.holds_answer(prompt):
+        if not any(each.may_be_asked_in(line) for each in asked) and not fact.holds_answer(prompt):
             found.append(prompt)
     random.shuffle(found)
     return found[:count]
@@ -111,12 +111,12 @@ class _Asked(NamedTuple):
     relations: set[str]
 
     @classmethod
-    def by(cls, fact: AuditFact) -> _Asked:
+    def of(cls, fact: AuditFact) -> _Asked:
         """The words of a prompt that say it, and the relations that it may ask for."""
         words = set(texts(fact.prompt)) - set(texts(fact.subject)) - STOP_WORDS
         return cls(words, {relation.name for relation in may_ask_in(around_subject(fact))})
 
-    def by_line(self, line: str) -> bool:
+    def may_be_asked_in(self, line: str) -> bool:
         """Whether a question that names nobody may ask for it as well; any may where nothing says what it is."""
         if not (self.words or self.relations):
             return True
