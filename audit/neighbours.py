@@ -118,10 +118,15 @@ class _Asked(NamedTuple):
 
     def may_be_asked_in(self, line: str) -> bool:
         """Whether a question that names nobody may ask for it as well; any may where nothing says what it is."""
-        if not (self.words or self.relations):
-            return True
-        same = self.relations & {relation.name for relation in asked_in(line)}
-        return bool(same or self.words & (set(texts(line)) - STOP_WORDS))
+        words, relations = _read(line)
+        nothing = not (self.words or self.relations)
+        return nothing or bool(self.relations & relations or self.words & words)
+
+
+@cache
+def _read(line: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The words of a shipped question, and the relations that it asks for."""
+    return frozenset(texts(line)) - STOP_WORDS, frozenset(relation.name for relation in asked_in(line))
 
 
 def _is_about(fact: AuditFact, subject: str) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 
 from audit.facts import AuditFact
-from audit.words import holds
+from audit.words import find, texts
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,16 @@ class Relation:
     vague: tuple[str, ...]
     hops: tuple[str, ...]
     examples: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def clue_words(self) -> list[tuple[str, ...]]:
+        """The words of each clue."""
+        return [texts(clue) for clue in self.clues]
+
+    @cached_property
+    def vague_words(self) -> list[tuple[str, ...]]:
+        """The words of each vague one."""
+        return [texts(phrase) for phrase in self.vague]
 
 
 @cache
@@ -52,7 +62,12 @@ def relations_in(fact: AuditFact) -> list[Relation]:
 
 def may_ask_in(text: str) -> list[Relation]:
     """Every relation that a text that names nobody asks for, by a clue, or may ask for, by a vague word."""
-    return [r for r in relations().values() if any(holds(text, clue) for clue in (*r.clues, *r.vague))]
+    said = texts(text)
+    return [
+        relation
+        for relation in relations().values()
+        if any(find(words, said) >= 0 for words in (*relation.clue_words, *relation.vague_words))
+    ]
 
 
 def around_subject(fact: AuditFact) -> str:
@@ -62,4 +77,5 @@ def around_subject(fact: AuditFact) -> str:
 
 def asked_in(text: str) -> list[Relation]:
     """Every relation with a clue in a text that names nobody."""
-    return [r for r in relations().values() if any(holds(text, clue) for clue in r.clues)]
+    said = texts(text)
+    return [r for r in relations().values() if any(find(words, said) >= 0 for words in r.clue_words)]
