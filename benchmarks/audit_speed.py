@@ -31,7 +31,7 @@ from workers.standalone import Plan, run
 
 SEAMS: dict[str, tuple[type, str]] = {
     "decoder": (Decoder, "generate"),
-    "scope": (ScopeDetector, "scores"),
+    "scope": (ScopeDetector, "route"),
     "leak detector": (ExactDetector, "judge"),
     "load": (Larimar, "load"),
 }
