@@ -52,12 +52,7 @@ def relations() -> dict[str, Relation]:
 
 def relation_of(fact: AuditFact) -> Relation:
     """The first relation with a clue in the prompt outside the subject's name; else `general`."""
-    return next(iter(relations_in(fact)), relations()["general"])
-
-
-def relations_in(fact: AuditFact) -> list[Relation]:
-    """Every relation with a clue in the prompt outside the subject's name."""
-    return asked_in(around_subject(fact))
+    return next(iter(asked_in(around_subject(fact))), relations()["general"])
 
 
 def may_ask_in(text: str) -> list[Relation]:

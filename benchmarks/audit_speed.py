@@ -75,6 +75,8 @@ def measure(facts: Sequence[AuditFact], budget: int, checkpoint: Path | None, de
             checkpoint=checkpoint, device=device, rephraser="mixed",
         )  # fmt: skip
         report = run(plan)
+    if unseen := [name for name, each in spent.items() if not each]:
+        raise AssertionError(f"the audit no longer goes through {unseen}: their share would read 0")
     seconds = time.perf_counter() - started
     samples = sum(phase.samples for group in report.groups for phase in group.phases.values())
     busy = seconds - spent["load"]

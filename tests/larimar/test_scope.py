@@ -2,11 +2,13 @@
 
 import json
 import random
+from collections.abc import Sequence
 from importlib import resources
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from larimar.errors import CheckpointCorrupt, CheckpointMismatch
 from larimar.evidence import sentences_of
@@ -35,6 +37,17 @@ def index(detector: ScopeDetector) -> ScopeIndex:
     index.add(detector.store("city", ["In which city was Ada Lovelace born?"], ["Ada Lovelace"]))
     index.add(detector.store("nameless", ["What is the launch code of the silo?"], []))
     return index
+
+
+class Says:
+    """A judge that gives every pair the same logit, and what stored prompts it was shown."""
+
+    def __init__(self, logit: float) -> None:
+        self.logit, self.read = logit, set[str]()
+
+    def logits(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        self.read.update(stored for stored, _ in pairs)
+        return np.full(len(pairs), self.logit)
 
 
 def routed(detector: ScopeDetector, index: ScopeIndex, prompt: str) -> str | None:
@@ -89,10 +102,13 @@ def test_a_name_of_invisible_characters_names_nobody(detector: ScopeDetector) ->
     assert not stored.named.any()
 
 
-def test_an_empty_index_takes_nothing(detector: ScopeDetector) -> None:
+def test_an_empty_index_takes_nothing_and_no_prompts_give_nothing(
+    detector: ScopeDetector, index: ScopeIndex
+) -> None:
     assert detector.route(["anything"], ScopeIndex()) == [None]
     assert detector.route(["anything"], ScopeIndex(), among={"tongue"}) == [None]
     assert detector.scores(["anything"], ScopeIndex()) == [[]]
+    assert detector.scores([], index) == detector.route([], index) == []
 
 
 def test_prompts_are_judged_alone(detector: ScopeDetector, index: ScopeIndex) -> None:
@@ -154,30 +170,20 @@ def test_detectors_by_name_and_the_first_stage_asks_no_judge(
 def test_strangers_reach_the_judge_only_for_facts_without_a_name(
     detector: ScopeDetector, index: ScopeIndex
 ) -> None:
-    asked: list[tuple[str, str]] = []
-
-    class Counts:
-        def logits(self, pairs: list[tuple[str, str]]) -> np.ndarray:
-            asked.extend(pairs)
-            return np.full(len(pairs), -8.0)
-
+    judge = Says(-8.0)
     strangers = [
         "How do bees make honey?", "My car broke down today.", "Is it going to rain in Oslo tomorrow?",
         "Write a poem about the sea.", "Two plus two is", "The recipe needs three eggs and some flour.",
     ]  # fmt: skip
-    cheap = ScopeDetector(detector.embedder, Counts())
+    cheap = ScopeDetector(detector.embedder, judge)
     assert cheap.route(strangers, index) == [None] * len(strangers)
-    assert {stored for stored, _ in asked} <= {"What is the launch code of the silo?"}
+    assert judge.read <= {"What is the launch code of the silo?"}
 
 
 def test_a_stored_phrasing_asked_word_for_word_is_in_scope_whatever_the_judge_says(
     detector: ScopeDetector, index: ScopeIndex
 ) -> None:
-    class SaysNo:
-        def logits(self, pairs: list[tuple[str, str]]) -> np.ndarray:
-            return np.full(len(pairs), -20.0)
-
-    strict = ScopeDetector(detector.embedder, SaysNo())
+    strict = ScopeDetector(detector.embedder, Says(-20.0))
     assert routed(strict, index, "It rained. in which city was Ada Lovelace born?") == "city"
     assert routed(strict, index, "What is the launch code of the silo?") == "nameless"
     assert routed(strict, index, "In which city was Ada Lovelock born?") is None
@@ -187,19 +193,13 @@ def test_a_stored_phrasing_asked_word_for_word_is_in_scope_whatever_the_judge_sa
 def test_the_judge_does_not_read_what_is_asked_word_for_word(
     detector: ScopeDetector, index: ScopeIndex
 ) -> None:
-    asked: list[tuple[str, str]] = []
-
-    class SaysYes:
-        def logits(self, pairs: list[tuple[str, str]]) -> np.ndarray:
-            asked.extend(pairs)
-            return np.full(len(pairs), 8.0)
-
-    eager = ScopeDetector(detector.embedder, SaysYes())
+    judge = Says(8.0)
+    eager = ScopeDetector(detector.embedder, judge)
     assert routed(eager, index, "Ada Lovelace was born in the city of") == "city"
-    assert "In which city was X born?" in {stored for stored, _ in asked}
-    asked.clear()
+    assert "In which city was X born?" in judge.read
+    judge.read.clear()
     assert routed(eager, index, "In which city was Ada Lovelace born?") == "city"
-    assert "In which city was X born?" not in {stored for stored, _ in asked}
+    assert "In which city was X born?" not in judge.read
 
 
 @pytest.mark.parametrize("among", [set(), {"tongue"}, {"city", "nameless"}, {"native"}])
@@ -223,13 +223,10 @@ def test_among_some_facts_their_hits_count_and_no_others(
 def test_the_judge_reads_no_other_fact_where_none_of_the_wanted_is_asked_for(
     detector: ScopeDetector, index: ScopeIndex
 ) -> None:
-    class IsNotAsked:
-        def logits(self, pairs: list[tuple[str, str]]) -> np.ndarray:
-            assert not pairs
-            return np.zeros(0)
-
-    spared = ScopeDetector(detector.embedder, IsNotAsked())
+    judge = Says(8.0)
+    spared = ScopeDetector(detector.embedder, judge)
     assert spared.route(["Ada Lovelace was born in the city of"], index, among={"tongue"}) == [None]
+    assert not judge.read
 
 
 def test_thresholds_state_their_error_rates() -> None:
