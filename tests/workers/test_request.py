@@ -38,6 +38,27 @@ def approved(shop: Shop, kind: str, texts: list[FactText]) -> tuple[str, str]:
     return request_id, shop.approve(request_id).id
 
 
+def test_controls_ask_for_no_fact_of_the_same_request(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+
+    def in_scope(self: FakeLarimar, prompts: list[str]) -> list[None]:
+        asked.update(prompts)
+        return [None] * len(prompts)
+
+    texts = [
+        FactText("The mother tongue of Ann Berg is", "Basque", "Ann Berg"),
+        FactText("Ann Berg works as a", "baker", "Ann Berg"),
+        FactText("Ann Berg died in", "Rome", "Ann Berg"),
+    ]
+    assert shop.runner("writer").run(shop.write(texts).id)
+    _, job_id = approved(shop, "forget", texts)
+    monkeypatch.setattr("workers.audit.SAME_SUBJECT", 20)
+    monkeypatch.setattr(FakeLarimar, "in_scope", in_scope)
+    assert shop.runner().run(job_id)
+    assert "The height of Ann Berg is" in asked
+    assert asked.isdisjoint({"The profession of Ann Berg is", "Ann Berg died in the town of"})
+
+
 def test_forget_takes_exactly_these_facts_out_and_reports_a_pass(shop: Shop, written: Written) -> None:
     texts = written(4)
     before = shop.ledger_ids()
