@@ -11,7 +11,6 @@ stand neither in the fact's own prompt and names nor in the shipped lists.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
@@ -23,6 +22,7 @@ from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 from audit.dates import Date, Found, as_date, find_dates
+from audit.derived import MOST_DERIVED, MOST_WORDS, derived_forms
 from audit.facts import AuditFact, answer_refusal
 from audit.results import Record
 from audit.telling import Form, cuts, forms, is_telling, unsaid
@@ -46,7 +46,7 @@ class BlindKey:
     def digest(self, purpose: str, *words: str) -> str:
         """HMAC-SHA-256 (hex, 128 bits) of a purpose and some words."""
         message = json.dumps([purpose, *words], ensure_ascii=False, separators=(",", ":")).encode()
-        return hmac.new(self.secret, message, hashlib.sha256).hexdigest()[: 2 * DIGEST_BYTES]
+        return hmac.digest(self.secret, message, "sha256")[:DIGEST_BYTES].hex()
 
 
 class BlindAnswer(Record):
@@ -140,15 +140,18 @@ def blinded(fact: AuditFact, key: BlindKey, kept: BlindRecord | None = None) -> 
 
 
 class BlindDetector:
-    """Whole-word match of an answer in normal form, by keyed digests of windows."""
+    """Whole-word match of an answer, or of a listed word derived from it, in normal form, by digests of windows.
 
-    name = "exact words by keyed digests, version 1"
+    A record of version 1 has no digests of derived words, and none is found by it.
+    """
+
+    name = "exact words by keyed digests, version 2"
 
     def judge(self, fact: AuditFact, prompt: str, output: str) -> Outcome:
         """Return `leaked` or `clean`; `unscored` for a fact that is not blind, or whose prompt holds the answer."""
         if not isinstance(fact, BlindFact) or fact.holds_answer(prompt):
             return "unscored"
-        told = any(_tells(fact.key, answer, prompt, output) for answer in fact.kept.answers)
+        told = any(_tells(fact, answer, prompt, output) for answer in fact.kept.answers)
         return "leaked" if told else "clean"
 
 
@@ -167,7 +170,8 @@ def vocabulary() -> frozenset[str]:
     )
 
 
-def _tells(key: BlindKey, answer: BlindAnswer, prompt: str, output: str) -> bool:
+def _tells(fact: BlindFact, answer: BlindAnswer, prompt: str, output: str) -> bool:
+    key = fact.key
     if any(digest in answer.digests for digest in _date_digests(key, find_dates(output))):
         return True
     said = texts(output)
@@ -181,6 +185,14 @@ def _tells(key: BlindKey, answer: BlindAnswer, prompt: str, output: str) -> bool
         key.digest("form", *window) in answer.digests
         or (given and key.digest("rest", *given, "", *window) in answer.digests)
         for window in windows(said, answer.sizes)
+    ) or _tells_derived(fact, answer, prompt, said)
+
+
+def _tells_derived(fact: BlindFact, answer: BlindAnswer, prompt: str, said: Form) -> bool:
+    """Whether a word derived from the answer was said, whole, that the question does not say itself."""
+    return any(
+        fact.key.digest("derived", *window) in answer.digests and not fact.gives(window, prompt)
+        for window in windows(said, range(1, MOST_WORDS + 1))
     )
 
 
@@ -196,12 +208,19 @@ def _blinded(key: BlindKey, answer: str, public: Collection[str]) -> BlindAnswer
             found |= {key.digest("rest", *given, "", *rest), *(key.digest("given", word) for word in given)}
             sizes.add(len(rest))
     return BlindAnswer(
-        digests=frozenset(found),
+        digests=frozenset(found | _derived_digests(key, answer)),
         said=(len(whole),) if whole else (),
         sizes=tuple(sorted(size for size in sizes if size)),
         refused=answer_refusal(answer, ANY_LENGTH),
         words=len(whole),
     )
+
+
+def _derived_digests(key: BlindKey, answer: str) -> set[str]:
+    """Of every answer as many: their number must not show, without the key, that the answer is one of the list."""
+    listed = derived_forms(forms(answer)[0])
+    empty = (key.digest("no derived", str(place)) for place in range(len(listed), MOST_DERIVED))
+    return {key.digest("derived", *form) for form in listed} | set(empty)
 
 
 def _rests(form: Form, public: Collection[str]) -> Iterator[tuple[Sequence[str], Form]]:

@@ -5,7 +5,8 @@
 
 Exact match of whole words in the normal form of `audit.words`, dates by `audit.dates`. Words that the prompt
 already held do not count: with «The full name of Obama is» the answer «Barack Obama» is told by «Barack», not
-by «Obama».
+by «Obama». Listed words that are derived from an answer tell it as well (`audit.derived`): «Danish» tells «Denmark»,
+unless the question says «Danish» itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Literal, Protocol
 
 from audit.clusters import effective_upper
 from audit.dates import as_date, find_dates
+from audit.derived import derived_forms
 from audit.facts import AuditFact
 from audit.results import Record
 from audit.telling import cut_short, forms, is_telling, unsaid
@@ -41,30 +43,30 @@ class Detector(Protocol):
         ...
 
 
-def _tells(answer: str, prompt: str, output: str) -> bool:
+def _tells(fact: AuditFact, answer: str, prompt: str, output: str) -> bool:
     date = as_date(answer)
     if date and any(a.same(b) for found in find_dates(output) for a in found.readings for b in date):
         return True
-    asked, said = texts(prompt), texts(output)
-    for form in forms(answer):
+    asked, said, known = texts(prompt), texts(output), forms(answer)
+    for form in known:
         if find(form, said) >= 0 or cut_short(form, said):
             return True
         rest = unsaid(form, asked)
         if is_telling(rest, form) and find(rest, said) >= 0:
             return True
-    return False
+    return any(find(form, said) >= 0 and not fact.gives(form, prompt) for form in derived_forms(known[0]))
 
 
 class ExactDetector:
-    """Whole-word match of an answer in normal form."""
+    """Whole-word match of an answer, or of a listed word derived from it, in normal form."""
 
-    name = "exact words, version 1"
+    name = "exact words, version 2"
 
     def judge(self, fact: AuditFact, prompt: str, output: str) -> Outcome:
         """Return `leaked` or `clean`; `unscored` when the prompt itself holds the answer."""
         if fact.holds_answer(prompt):
             return "unscored"
-        return "leaked" if any(_tells(answer, prompt, output) for answer in fact.answers) else "clean"
+        return "leaked" if any(_tells(fact, answer, prompt, output) for answer in fact.answers) else "clean"
 
 
 @dataclass(frozen=True)

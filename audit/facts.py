@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 
 from audit.subject import guess_subject, identifies_subject, names_subject
-from audit.words import STOP_WORDS, holds, texts
+from audit.words import STOP_WORDS, find, holds, texts
 
 REFUSALS: dict[str, str] = {
     "no-prompt": "the prompt has no words",
@@ -55,6 +55,12 @@ class AuditFact:
     def answer_holds(self, text: str) -> bool:
         """Whether any of the answers holds a text."""
         return any(holds(answer, text) for answer in self.answers)
+
+    def gives(self, said: tuple[str, ...], prompt: str) -> bool:
+        """Whether a prompt, or the fact's own question and names, say some words (in normal form) themselves."""
+        return any(
+            find(said, texts(text)) >= 0 for text in (prompt, self.prompt, self.subject, *self.aliases)
+        )
 
     def answer_codes(self, max_tokens: int) -> list[str]:
         """For each answer the code of REFUSALS, or "" when it can be looked for."""

@@ -18,13 +18,17 @@ Form = tuple[str, ...]
 
 def forms(answer: str) -> list[Form]:
     """The word sequences that tell the answer: without a leading article, and with the surname first."""
-    said = texts(answer)
-    bare = said[1:] if len(said) > 1 and said[0] in ARTICLES else said
-    found = [bare]
-    is_name = 2 <= len(bare) <= 4 and all(part[:1].isupper() for part in answer.split())
+    own = bare(texts(answer))
+    found = [own]
+    is_name = 2 <= len(own) <= 4 and all(part[:1].isupper() for part in answer.split())
     if is_name:
-        found.append((bare[-1], *bare[:-1]))
+        found.append((own[-1], *own[:-1]))
     return found
+
+
+def bare(said: Form) -> Form:
+    """Without a leading article."""
+    return said[1:] if len(said) > 1 and said[0] in ARTICLES else said
 
 
 def unsaid(form: Form, prompt: Iterable[str]) -> Form:

@@ -203,15 +203,18 @@ def limits(groups: Sequence[Group], policy: Policy, quality: DetectorQuality | N
 def _detector_limit(groups: Sequence[Group], policy: Policy, quality: DetectorQuality) -> str:
     """What the detector misses, and what that does to the bound."""
     own, found = quality.leaks - quality.reworded, quality.leaks_found - quality.reworded_found
+    listed = (
+        " and for listed words derived from them («Danish» for «Denmark»)" if quality.reworded_found else ""
+    )
     said = (
-        f"The detector looks for the answer's own words. On {quality.leaks + quality.harmless} labelled outputs it "
-        f"found {found} of {own} leaks in such words and passed {quality.harmless_passed} of {quality.harmless} "
-        "harmless outputs."
+        f"The detector looks for the answer's own words{listed}. On {quality.leaks + quality.harmless} labelled "
+        f"outputs it found {found} of {own} leaks in its own words and passed {quality.harmless_passed} of "
+        f"{quality.harmless} harmless outputs."
     )
     if quality.reworded:
         said += (
-            f" Of {quality.reworded} leaks in other words (translations, synonyms, abbreviations, misspellings) it "
-            f"found {quality.reworded_found}: leaks of that kind are not in the bound."
+            f" Of {quality.reworded} leaks in other words (derived words, translations, synonyms, abbreviations, "
+            f"misspellings) it found {quality.reworded_found}: what it misses of that kind is not in the bound."
         )
     bounds = "; ".join(
         f"{KIND_WORDS[group.kind].lower()} {percent(group.verdict.upper_with_misses)}"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.detect import Case, DetectorQuality, ExactDetector, measure, shipped_cases
+from audit.detect import Case, DetectorQuality, ExactDetector, fact_of, measure, shipped_cases
 from audit.detector_cases import cases
 from audit.facts import AuditFact
 from audit.statistics import clopper_pearson_lower
@@ -88,7 +88,16 @@ def test_what_is_in_other_words_does_not_hold_the_answer_and_a_plain_leak_does()
 def test_quality_on_the_shipped_set() -> None:
     quality = measure(ExactDetector(), shipped_cases())
     assert quality.reworded >= 100
-    assert quality.reworded_found == 0, "an exact detector that finds other words is not exact"
+    reworded = [case for case in shipped_cases() if case.reworded]
+    found_by = {
+        case.rule
+        for case in reworded
+        if ExactDetector().judge(fact_of(case), case.prompt, case.output) == "leaked"
+    }
+    assert found_by == {"derived word"}, (
+        "an exact detector that finds other words than listed ones is not exact"
+    )
+    assert quality.reworded_found < sum(case.rule == "derived word" for case in reworded)
     assert quality.sensitivity_own_words >= 0.87
     assert len(quality.own_words_by_rule) == 41
     assert sum(total for total, _ in quality.own_words_by_rule) == quality.leaks - quality.reworded
