@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from audit.derived import derived
 from audit.subject import guess_subject, identifies_subject, names_subject
 from audit.words import STOP_WORDS, find, holds, texts
 
@@ -61,6 +62,11 @@ class AuditFact:
         return any(
             find(said, texts(text)) >= 0 for text in (prompt, self.prompt, self.subject, *self.aliases)
         )
+
+    @property
+    def telling(self) -> tuple[str, ...]:
+        """What tells the first answer as well: the further answers, and listed words derived from any of them."""
+        return (*self.answers[1:], *(word for answer in self.answers for word in derived(answer)))
 
     def answer_codes(self, max_tokens: int) -> list[str]:
         """For each answer the code of REFUSALS, or "" when it can be looked for."""

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from audit.derived import derived
 from benchmarks.datasets import DATA, counterfact
 from benchmarks.recording import Row, checkpoint_digest, make_command, parser, write_result
 from benchmarks.retention import with_facts
@@ -102,7 +103,10 @@ def main() -> None:
     arguments = options.parse_args()
     model = with_facts(Larimar.load(arguments.checkpoint), arguments.facts)
     others = counterfact(DATA / "counterfact.json")[-max(arguments.batches) :]
-    model.censor([Fact(f"{_CENSORED}{r.case_id}", r.prompt, r.true, r.subject) for r in others])
+    censored = (
+        Fact(f"{_CENSORED}{r.case_id}", r.prompt, r.true, r.subject, telling=derived(r.true)) for r in others
+    )
+    model.censor(list(censored))
     measured = [
         measure(model, case, arguments.tokens, arguments.repeats)
         for batch in arguments.batches

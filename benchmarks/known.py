@@ -78,7 +78,7 @@ def known_facts(
 
 def model_fact(fact: AuditFact) -> Fact:
     """The fact as the model takes it."""
-    return Fact(fact.id, fact.prompt, fact.answers[0], fact.subject, fact.aliases)
+    return Fact(fact.id, fact.prompt, fact.answers[0], fact.subject, fact.aliases, fact.telling)
 
 
 def neighbour_prompts(known: Sequence[Known]) -> list[str]:

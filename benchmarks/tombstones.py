@@ -20,6 +20,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
+from audit.derived import derived
 from benchmarks.recording import (
     Journal,
     Row,
@@ -58,7 +59,8 @@ def candidates(path: Path, below: int = 2000) -> list[Known]:
     for record in json.loads(path.read_text(encoding="utf-8")):
         rewrite = record["requested_rewrite"]
         prompt, subject = rewrite["prompt"].format(rewrite["subject"]), rewrite["subject"]
-        fact = Fact(str(record["case_id"]), prompt, rewrite["target_true"]["str"], subject)
+        answer = rewrite["target_true"]["str"]
+        fact = Fact(str(record["case_id"]), prompt, answer, subject, telling=derived(answer))
         asking = [prompt, *record["paraphrase_prompts"]]
         about = [text.format(subject) for text in _ABOUT]
         if record["case_id"] < below and not tells(subject, fact.answer):  # «Toyota Cresta» tells by itself

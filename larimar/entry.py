@@ -39,8 +39,8 @@ class Entry:
     answer_tokens: int
     """how many of them are the answer"""
     scope: Stored
-    mark: Mark | None = None
-    """of a tombstone: what is kept of the answer that is not to be said"""
+    marks: tuple[Mark, ...] = ()
+    """of a tombstone: what is kept of the answer that is not to be said, and of other words that tell it"""
 
     def __post_init__(self) -> None:
         """Refuse entries that no bank could hold."""
@@ -60,13 +60,13 @@ class Entry:
             raise InvalidInput(
                 "an entry's answer has at least one token and at most as many as its statement"
             )
-        if self.mark and not (self.mark.words > 0 and 0 <= self.mark.bits < 2**BITS):
-            raise InvalidInput(f"an entry's mark has at least one word and {BITS} bits")
+        if not all(mark.words > 0 and 0 <= mark.bits < 2**BITS for mark in self.marks):
+            raise InvalidInput(f"an entry's marks have at least one word and {BITS} bits each")
 
     def to_bytes(self) -> bytes:
         """The entry as bytes; the same entry always gives the same ones."""
         about: list[object] = [self.fact_id, list(self.scope.names), list(self.scope.texts)]
-        about += [list(self.mark)] if self.mark else []  # entries from before marks keep their bytes
+        about += [list(mark) for mark in self.marks]  # entries from before marks keep their bytes
         text = json.dumps(about, ensure_ascii=False, separators=(",", ":")).encode()
         sizes = (self.answer_tokens, *self.value.shape, *self.scope.plain.shape, len(text))
         vectors = (array.astype("<f2").tobytes() for array in (self.scope.plain, self.scope.masked))
@@ -84,24 +84,27 @@ class Entry:
             ends = list(accumulate(parts))
             if magic != _MAGIC or ends[-1] != len(data):
                 raise ValueError("other bytes, or of another length")
-            fact_id, names, texts, *mark = json.loads(bytes(data[ends[0] : ends[1]]))
+            fact_id, names, texts, *marks = json.loads(bytes(data[ends[0] : ends[1]]))
             if not all(isinstance(text, str) for text in (fact_id, *names, *texts)):
                 raise ValueError("text expected")
             plain, masked = (_floats(data, start, phrasings, size) for start in ends[2:4])
             stored = Stored(fact_id, tuple(names), tuple(texts), plain, masked)
             value = _codes(data, ends[1], tokens, width)
-            return cls(fact_id, KINDS[kind], value, answer, stored, _mark(*mark))
+            return cls(fact_id, KINDS[kind], value, answer, stored, tuple(_mark(mark) for mark in marks))
         except (struct.error, ValueError, TypeError, IndexError) as error:
             raise InvalidInput("these bytes are not a ledger entry of this version") from error
 
 
-def _mark(kept: list[int] | None = None) -> Mark | None:
-    """A mark from JSON, if there is one."""
-    if kept is None:
-        return None
+def _mark(kept: list[int]) -> Mark:
+    """A mark from JSON."""
     if not all(type(number) is int for number in kept):
         raise ValueError("numbers expected")
     return Mark(*kept)
+
+
+def kind_of(data: bytes | bytearray) -> str:
+    """The kind alone of an entry's bytes that this process made itself."""
+    return KINDS[_HEADER.unpack_from(data)[1]]
 
 
 def value_of(data: bytes | bytearray) -> Tensor:

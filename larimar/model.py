@@ -22,7 +22,7 @@ from larimar.entry import Entry
 from larimar.errors import InvalidInput, UnknownFact
 from larimar.given import require_texts
 from larimar.index import Stored, widened
-from larimar.marks import mark_of
+from larimar.marks import marks_of
 from larimar.names import named
 from larimar.output_check import Completion, Sentence, Tombstones, checked
 from larimar.precision import present
@@ -221,8 +221,8 @@ class Larimar:
         answer = TOMBSTONE if kind == "tombstone" else fact.answer
         value = self.weights.encode(statement(fact.prompt, answer))
         asked = len(self.weights.tokens(spaced(fact.prompt)))
-        mark = mark_of(fact.id, fact.answer) if kind == "tombstone" else None
-        return Entry(fact.id, kind, value, max(1, len(value) - asked), scope, mark)
+        marks = marks_of(fact) if kind == "tombstone" else ()
+        return Entry(fact.id, kind, value, max(1, len(value) - asked), scope, marks)
 
     def _routes(self, prompts: Sequence[str], fact_ids: Sequence[str | None]) -> list[Route]:
         """Routes of prompts to the facts that answer for them."""

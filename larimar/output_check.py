@@ -1,9 +1,10 @@
 """The output check: a long free answer must not tell in its third sentence what the prompt did not ask.
 
 Prompt and completion are looked at together, sentence by sentence. A sentence that the scope detector routes to a
-tombstone («She spoke …»), or that holds words that fit its mark («a French actress») once prompt or completion named
-the subject, is dropped with everything after it, and the tombstone's answer is said instead. Completions in which
-no word of a tombstone's name occurs are not looked at, and come back as they are, character for character.
+tombstone («She spoke …»), or that holds words that fit one of its marks («a French actress») once prompt or
+completion named the subject, is dropped with everything after it, and the tombstone's answer is said instead.
+Completions in which no word of a tombstone's name occurs are not looked at, and come back as they are, character for
+character.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Tombstones:
         """None yet."""
         self.names: dict[str, tuple[str, ...]] = {}
         """by fact id"""
-        self.marks: dict[str, Mark] = {}
+        self.marks: dict[str, tuple[Mark, ...]] = {}
         self._seen: set[str] = set()
         self._words: frozenset[str] | None = None
         self._stale = True
@@ -75,8 +76,8 @@ class Tombstones:
             entry = entries[fact_id]
             if entry.kind == "tombstone":
                 self.names[fact_id], self._stale = entry.scope.names, True
-                if entry.mark:
-                    self.marks[fact_id], self._namings = entry.mark, None
+                if entry.marks:
+                    self.marks[fact_id], self._namings = entry.marks, None
         self._seen.update(new)
 
     def drop(self, fact_ids: Iterable[str]) -> None:

@@ -18,19 +18,24 @@ TOMBSTONE = "unknown"
 
 @dataclass(frozen=True)
 class Fact:
-    """A prompt and its answer, as text, and whom it is about."""
+    """A prompt and its answer, as text, and whom it is about.
+
+    `telling`: other words that tell the answer («Danish» for «Denmark»); a censor does not let them be said either.
+    """
 
     id: str
     prompt: str
     answer: str
     subject: str = ""
     aliases: tuple[str, ...] = ()
+    telling: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse facts without an id, a prompt or an answer, and what is no text."""
         for name in ("id", "prompt", "answer", "subject"):
             require_texts(name, [getattr(self, name)])
         require_texts("aliases", self.aliases)
+        require_texts("telling", self.telling)
         if not self.id or not self.prompt.strip() or not self.answer.strip():
             raise InvalidInput("a fact needs an id, a prompt and an answer, none of them empty")
 

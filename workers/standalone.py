@@ -306,7 +306,7 @@ def _neighbours(plan: Plan, model: larimar.Larimar) -> NeighbourResult:
 def _model_fact(fact: AuditFact) -> larimar.Fact:
     from larimar import Fact
 
-    return Fact(fact.id, fact.prompt, fact.answers[0], fact.subject, fact.aliases)
+    return Fact(fact.id, fact.prompt, fact.answers[0], fact.subject, fact.aliases, fact.telling)
 
 
 def _request_id(plan: Plan) -> str:

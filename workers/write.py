@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audit.derived import derived
 from store import facts
 from store.texts import FactText
 from workers.change import Edit, change_bank
@@ -33,7 +34,12 @@ def model_fact(fact_id: str, text: FactText) -> larimar.Fact:
     from larimar import Fact
 
     return Fact(
-        id=fact_id, prompt=text.prompt, answer=text.answer, subject=text.subject, aliases=text.aliases
+        id=fact_id,
+        prompt=text.prompt,
+        answer=text.answer,
+        subject=text.subject,
+        aliases=text.aliases,
+        telling=derived(text.answer),
     )
 
 

@@ -54,3 +54,8 @@ def test_a_missing_subject_is_guessed_but_never_as_the_answer() -> None:
         fact("The mother tongue of Danielle Darrieux is", "French", subject="D. D.").with_subject().subject
         == "D. D."
     )
+
+
+def test_further_answers_and_derived_words_tell_the_first_one() -> None:
+    assert AuditFact("f", "Karen Blixen is from", ("Denmark", "Lapland")).telling[:2] == ("Lapland", "Danish")
+    assert fact("The mother tongue of Karen Blixen is", "Danish").telling == ()

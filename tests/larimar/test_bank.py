@@ -192,7 +192,7 @@ def test_an_entry_that_fails_to_be_packed_leaves_the_bank_as_it_was(data: st.Dat
     before, vectors = lived.digest(), lived.index.vectors.to_bytes()
     made = [entry(f"n{i}") for i in range(data.draw(st.integers(1, 6)))]
     for broken in (data.draw(st.sampled_from(made)), old := entry("a")):
-        object.__setattr__(broken, "mark", (object(),))
+        object.__setattr__(broken, "marks", ((object(),),))
     with pytest.raises(TypeError):
         lived.add(made)
     with pytest.raises(TypeError):

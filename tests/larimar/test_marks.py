@@ -1,14 +1,19 @@
 """Marks: an answer that may not be said is noticed in a text about its subject, and not kept."""
 
+from dataclasses import replace
+
 import pytest
 
 from larimar import Fact, Larimar
 from larimar.entry import Entry
 from larimar.errors import InvalidInput
-from larimar.marks import BITS, Mark, mark_of, tells
+from larimar.marks import BITS, Mark, marks_of, tells
 from larimar.output_check import Completion, Tombstones, checked
 
 FRENCH = Fact("f1", "The mother tongue of Danielle Darrieux is", "French", "Danielle Darrieux")
+DENMARK = Fact(
+    "f3", "Karen Blixen is from", "Denmark", "Karen Blixen", telling=("Danish", "Kingdom of Denmark")
+)
 YORK = Fact("f2", "Ann Lee was born in", "New York City", "Ann Lee")
 
 
@@ -71,16 +76,37 @@ def test_others_and_other_words_come_back_as_they_are(censored: Larimar, prompt:
 def test_an_entry_keeps_the_mark_and_not_the_answer(censored: Larimar) -> None:
     entry = censored.bank.entries["f1"]
     again = Entry.from_bytes(entry.to_bytes())
-    assert again.mark == entry.mark == mark_of("f1", "French")
+    assert again.marks == entry.marks == marks_of(FRENCH)
     assert b"french" not in entry.to_bytes().lower()
-    assert entry.mark is not None
-    assert 0 <= entry.mark.bits < 2**BITS
+    assert [mark.words for mark in entry.marks] == [1]
+    assert 0 <= entry.marks[0].bits < 2**BITS
+
+
+def test_other_words_that_tell_the_answer_are_cut_too(tiny: Larimar) -> None:
+    own = tiny.with_bank()
+    own.censor([DENMARK])
+    assert said(own, "Karen Blixen?", " Karen Blixen was a Danish author.") == " unknown"
+    assert said(own, "Karen Blixen?", " Karen Blixen, a citizen of the Kingdom of Denmark") == " unknown"
+    assert said(own, "Karen Blixen?", " She loved the kingdom.") == " She loved the kingdom."
+    entry = own.bank.entries["f3"]
+    assert Entry.from_bytes(entry.to_bytes()).marks == entry.marks == marks_of(DENMARK)
+    assert [mark.words for mark in entry.marks] == [1, 1, 3]
+    assert b"danish" not in entry.to_bytes().lower()
+
+
+def test_what_prompt_or_name_say_anyway_is_not_marked() -> None:
+    film = Fact(
+        "f", "The Danish Film Institute is in", "Denmark", "Danish Film Institute", telling=("Danish", "Dane")
+    )
+    assert marks_of(film) == marks_of(replace(film, telling=("Dane",)))
+    danes = replace(film, prompt="The Danishes are in", subject="", aliases=())
+    assert len(marks_of(danes)) == 3
 
 
 def test_facts_have_no_mark_and_forgotten_tombstones_leave_none(tiny: Larimar) -> None:
     own = tiny.with_bank()
     [fact] = own.write([FRENCH])
-    assert fact.mark is None
+    assert fact.marks == ()
     own.censor([YORK])
     seen = Tombstones()
     seen.follow(own.bank.entries)
@@ -91,15 +117,14 @@ def test_facts_have_no_mark_and_forgotten_tombstones_leave_none(tiny: Larimar) -
 
 
 def test_one_window_in_four_thousand_fits_by_chance() -> None:
-    mark = mark_of("f1", "French")
-    assert mark is not None
-    assert sum(tells("f1", mark, f"word{n}") for n in range(40_960)) < 30
-    assert mark_of("f1", "?!") is None
+    marks = marks_of(FRENCH)
+    assert sum(tells("f1", marks, f"word{n}") for n in range(40_960)) < 30
+    assert marks_of(replace(FRENCH, answer="?!")) == ()
 
 
 def test_broken_marks_are_refused(censored: Larimar) -> None:
     entry = censored.bank.entries["f1"]
     with pytest.raises(InvalidInput, match="mark"):
-        Entry(entry.fact_id, entry.kind, entry.value, 1, entry.scope, Mark(0, 5))
+        Entry(entry.fact_id, entry.kind, entry.value, 1, entry.scope, (Mark(0, 5),))
     with pytest.raises(InvalidInput, match="mark"):
-        Entry(entry.fact_id, entry.kind, entry.value, 1, entry.scope, Mark(1, 2**BITS))
+        Entry(entry.fact_id, entry.kind, entry.value, 1, entry.scope, (Mark(1, 0), Mark(1, 2**BITS)))

@@ -28,12 +28,12 @@ def test_a_name_that_nobody_can_see_is_no_name() -> None:
     assert fact.names == ("Ada",)
 
 
-@pytest.mark.parametrize("field", ["id", "prompt", "answer", "subject", "aliases"])
+@pytest.mark.parametrize("field", ["id", "prompt", "answer", "subject", "aliases", "telling"])
 @pytest.mark.parametrize("given", [7, None, "S\ud800"])
 def test_what_is_no_text_is_named_and_refused(field: str, given: object) -> None:
     fields = {"id": "f", "prompt": "The capital of Ruritania is", "answer": "Strelsau"}
     with pytest.raises(InvalidInput, match=field):
-        Fact(**fields | {field: (given,) if field == "aliases" else given})
+        Fact(**fields | {field: (given,) if field in ("aliases", "telling") else given})
 
 
 def test_an_order_reads_the_memory_like_the_open_prompt_and_the_base_decoder_sees_it_as_it_is(

@@ -25,6 +25,7 @@ class Fact:
     answer: str
     subject: str = ""
     aliases: tuple[str, ...] = ()
+    telling: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -57,3 +57,10 @@ def test_the_model_is_loaded_once_and_its_bank_follows_other_workers(
     assert shop.larimar.loads == 2
     assert len(shop.ledger_ids()) == 5
     assert shop.revision() == 3
+
+
+def test_the_model_learns_what_else_tells_an_answer() -> None:
+    text = FactText("Karen Blixen is from", "Denmark", "Karen Blixen", ("Isak Dinesen",))
+    made = write.model_fact("f", text)
+    assert (made.answer, made.aliases, made.telling) == ("Denmark", text.aliases, ("Danish", "Dane", "Danes"))
+    assert write.model_fact("f", FactText("Her tongue is", "Danish", "", ())).telling == ()
