@@ -30,7 +30,6 @@ from larimar.evidence import KINDS, Case, beside, has
 from larimar.index import ScopeIndex
 from larimar.judge import Judge
 from larimar.scope import (
-    Classifier,
     Embedder,
     ScopeDetector,
     read_classifiers,
@@ -41,6 +40,8 @@ from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
 
 Scores = NDArray[np.float64]
 PAPER_EER = 2.9
+TOMBSTONE = "isd, tombstones"
+"""ISD at the threshold that tombstones have."""
 NOTE = (
     "ZsRE: KnowEdit lists the fact's own question among a subject's other ones in one case of seven («The father of X "
     "is» beside «Who is X's father?», told by the same answer). No detector should keep it out, so the first ZsRE set "
@@ -49,8 +50,8 @@ NOTE = (
 
 
 def scored(detector: ScopeDetector, probes: Sequence[Probe], batch: int = 256) -> dict[str, Scores]:
-    """Score (N,) of every probe by detector; 0.5 is the shipped threshold of `isd` and of `esd`."""
-    parts: dict[str, list[float]] = {"isd": [], "esd": [], "cosine": []}
+    """Score (N,) of every probe by detector; 0.5 is the shipped threshold, except of `cosine`."""
+    parts: dict[str, list[float]] = {"isd": [], "esd": [], TOMBSTONE: [], "cosine": []}
     for start in range(0, len(probes), batch):
         some = probes[start : start + batch]
         facts = detector.store_all(
@@ -67,7 +68,7 @@ def scored(detector: ScopeDetector, probes: Sequence[Probe], batch: int = 256) -
 
 def _both(detector: ScopeDetector, cases: Sequence[Case]) -> dict[str, list[float]]:
     """Scores of cases, whatever the gate, scaled so that 0.5 is the threshold."""
-    made = {"isd": [0.0] * len(cases), "esd": [0.0] * len(cases)}
+    made = {name: [0.0] * len(cases) for name in ("isd", "esd", TOMBSTONE)}
     for kind in KINDS:
         places = [i for i, case in enumerate(cases) if has(case, kind)]
         features, logits = detector.evidence(kind, [cases[i] for i in places])
@@ -75,15 +76,17 @@ def _both(detector: ScopeDetector, cases: Sequence[Case]) -> dict[str, list[floa
         for i, x, logit in zip(places, features, logits, strict=True):
             gated = first.probability(x) < first.gate
             late = second.probability(with_logit(logit, x))
-            made["esd"][i] = scaled(first.probability(x), first)
-            made["isd"][i] = scaled(late, second) * (0.001 if gated else 1.0)
+            made["esd"][i] = scaled(first.probability(x), first.threshold)
+            for name, censored in (("isd", False), (TOMBSTONE, True)):
+                score = scaled(late, second.passes_from(censored=censored))
+                made[name][i] = score * (0.001 if gated else 1.0)
     cosine = [float((c.asked.plain @ c.stored.plain.T).max()) for c in cases]
     return {**made, "cosine": cosine}
 
 
-def scaled(probability: float, classifier: Classifier) -> float:
-    """A probability moved so that the classifier's threshold lies at 0.5; keeps the order."""
-    t = min(max(classifier.threshold, 1e-9), 1 - 1e-9)
+def scaled(probability: float, threshold: float) -> float:
+    """A probability moved so that the threshold lies at 0.5; keeps the order."""
+    t = min(max(threshold, 1e-9), 1 - 1e-9)
     p = min(max(probability, 1e-12), 1 - 1e-12)
     odds = (p / (1 - p)) / (t / (1 - t))
     return odds / (1 + odds)
@@ -120,15 +123,13 @@ def draw(curves: dict[str, tuple[Sequence[Probe], dict[str, Scores]]], path: Pat
     for axis, (title, (probes, scores)) in zip(axes[0], curves.items(), strict=True):
         labels = np.array([p.same for p in probes])
         for name, values in scores.items():
-            accepted, right, _ = roc_curve(labels, values)
-            axis.plot(100 * accepted + 0.01, 100 * (1 - right) + 0.01, label=name)
-        shipped = scores["isd"] >= 0.5
-        axis.plot(
-            100 * shipped[~labels].mean() + 0.01,
-            100 * (~shipped[labels]).mean() + 0.01,
-            "ko",
-            label="shipped",
-        )
+            if name != TOMBSTONE:
+                accepted, right, _ = roc_curve(labels, values)
+                axis.plot(100 * accepted + 0.01, 100 * (1 - right) + 0.01, label=name)
+        for name, mark in (("isd", "ko"), (TOMBSTONE, "k^")):
+            taken = scores[name] >= 0.5
+            at = 100 * taken[~labels].mean() + 0.01, 100 * (~taken[labels]).mean() + 0.01
+            axis.plot(*at, mark, label=f"{name}, shipped")
         axis.set(xscale="log", yscale="log", title=title, xlabel="other prompts in scope, % (over-blocking)",
                  ylabel="rephrasings out of scope, % (leak)")  # fmt: skip
         axis.grid(alpha=0.3)
@@ -209,6 +210,12 @@ def rows(results: dict[str, Any]) -> list[Row]:
     first = results["paraphrase or neighbour"]["isd"]
     made.append(Row("paraphrases in scope at the shipped threshold, %", None, "≥ 98", first["in_scope_same"]))
     made.append(Row("neighbours in scope at the shipped threshold, %", None, "≤ 1", first["in_scope_other"]))
+    for title, each in results.items():
+        if title in reach:
+            same, other = each[TOMBSTONE]["in_scope_same"], each[TOMBSTONE]["in_scope_other"]
+            made.append(
+                Row(f"{title}: at a tombstone's threshold in scope, %", None, None, f"{same} / {other}")
+            )
     return made
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from larimar.config import ROWS_PER_FACT, LarimarConfig
 from larimar.encoder import CODE_BITS
-from larimar.entry import Entry, value_of
+from larimar.entry import Entry, kind_of, value_of
 from larimar.errors import DuplicateFact, FactTooLong, InvalidInput, UnknownFact
 from larimar.index import ScopeIndex, Stored
 from larimar.memory import VALUE_BITS, Memory, hashed_keys
@@ -51,6 +51,19 @@ class Decoded(Mapping[str, T]):
         return len(self._packed)
 
 
+class Tombstones(Container[str]):
+    """Which of packed entries are tombstones."""
+
+    def __init__(self, packed: Mapping[str, bytearray]) -> None:
+        """Of these, as they come and go."""
+        self._packed = packed
+
+    def __contains__(self, fact_id: object) -> bool:
+        """Whether the fact is there and is a tombstone, without decoding it."""
+        data = self._packed.get(fact_id) if isinstance(fact_id, str) else None
+        return data is not None and kind_of(data) == "tombstone"
+
+
 class Bank:
     """The state that a forget request changes."""
 
@@ -68,7 +81,8 @@ class Bank:
         self.entries: Mapping[str, Entry] = Decoded(self._packed, lambda entry: entry)
         """Entries by fact id, read only."""
         scopes: Mapping[str, Stored] = Decoded(self._packed, lambda entry: entry.scope)
-        self.index = ScopeIndex(scopes)
+        self.tombstones = Tombstones(self._packed)
+        self.index = ScopeIndex(scopes, self.tombstones)
         self.routing = Routing(config.capacity)
         self.shards = Shards(config, self._rows, held=held, device=device)
         if made := list(entries):

@@ -8,7 +8,7 @@ embeddings come the features of stage one; the sentences that name the subject a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -52,11 +52,13 @@ class Asked:
     """the whole text and, if it has several, its sentences"""
     plain: Floats
     """(pieces, D)"""
+    vocabulary: Container[str] = frozenset()
+    """words that are no slips of the pen"""
 
     @cached_property
     def words(self) -> list[list[Word]]:
         """The words of each piece, found once for all the facts that the prompt is laid beside."""
-        return [words_of(piece) for piece in self.pieces]
+        return [words_of(piece, self.vocabulary) for piece in self.pieces]
 
 
 @dataclass(frozen=True)

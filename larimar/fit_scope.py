@@ -6,7 +6,8 @@ and another question about the same subject. CounterFact records below `--first-
 score and are never read; the template relations and question records used here were kept from the judge's
 training. Half of the pairs fit the weights, the other half choose the thresholds and give the rates that are
 printed and stored. ISD's threshold is where free wordings of unseen relations are missed as often as near misses of
-them are taken; ESD's, which looks first, misses a stated share of the rephrasings.
+them are taken; ESD's, which looks first, misses a stated share of the rephrasings. A tombstone's is higher and misses
+a stated share too, for its answer is looked for in what is said as well (docs/adr/0027).
 """
 
 from __future__ import annotations
@@ -141,11 +142,14 @@ def measured(
     return [pairs[i] for i in kept], np.array(features), np.array(both)
 
 
-def fit(x: NDArray[np.float64], pairs: list[Pair], missed: float | None = None) -> dict[str, Any]:
-    """Weights from the even pairs, threshold and rates from the odd ones.
+def fit(
+    x: NDArray[np.float64], pairs: list[Pair], missed: float | None = None, by_tombstones: float = 0.02
+) -> dict[str, Any]:
+    """Weights from the even pairs, thresholds and rates from the odd ones.
 
-    The threshold misses a share `missed` of the rephrasings (None: it is `balanced`); the gate misses one in 400 of
-    what is asked in other words, or one in 50 of other spellings, whichever lies lower.
+    The threshold misses a share `missed` of the rephrasings (None: it is `balanced`), that of tombstones a share
+    `by_tombstones`; the gate misses one in 400 of what is asked in other words, or one in 50 of other spellings,
+    whichever lies lower.
     """
     kinds = np.array([pair.kind for pair in pairs])
     labels = np.array([pair.label for pair in pairs])
@@ -163,15 +167,21 @@ def fit(x: NDArray[np.float64], pairs: list[Pair], missed: float | None = None) 
     good, spelled = scores[kinds == "rephrasing"], scores[kinds == "spelling"]
     asked = scores[np.isin(kinds, ("rephrasing", "wording"))]
     threshold = float(np.quantile(good, missed)) if missed else balanced(scores, kinds)
-    accepted = {k: round(float((scores[kinds == k] >= threshold).mean()), 4) for k in SHARE}
+    censoring = max(threshold, float(np.quantile(good, by_tombstones)))
+    accepted, silenced = (
+        {k: round(float((scores[kinds == k] >= least).mean()), 4) for k in SHARE}
+        for least in (threshold, censoring)
+    )
     return {
         "weights": weights,
         "bias": bias,
         "threshold": round(threshold, 5),
+        "threshold_tombstone": round(censoring, 5),
         "gate": round(float(min(np.quantile(asked, 1 / 400), np.quantile(spelled, 1 / 50))), 5),
         "false_reject": round(1 - accepted["rephrasing"], 4),
         "false_accept": {k: accepted[k] for k in ("neighbour", "relation", "near")},
         "accepted": accepted,
+        "accepted_tombstone": silenced,
         "pairs": {k: int((kinds == k).sum()) for k in SHARE},
     }
 
@@ -210,17 +220,27 @@ def main() -> None:
     parser.add_argument(
         "--missed-first", type=float, default=0.05, help="rephrasings that ESD's threshold misses"
     )
+    parser.add_argument(
+        "--missed-tombstones",
+        type=float,
+        default=0.02,
+        help="rephrasings that a tombstone's threshold misses",
+    )
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     pairs = gather(arguments)
     encoder = load_sentence_encoder(DEFAULT_SENTENCE_ENCODER)
     detector = ScopeDetector(Embedder(encoder), Judge.load(encoder, arguments.judge), classifiers={})
     fitted: dict[str, Any] = {}
+    less = arguments.missed_tombstones
     for kind in KINDS:
         some = pairs if kind == "with_subject" else pairs[::2]
         kept, first, second = measured(detector, some, kind)
-        fitted[f"esd_{kind}"] = {"features": FEATURES[kind], **fit(first, kept, arguments.missed_first)}
-        fitted[f"isd_{kind}"] = {"features": ["judge", *FEATURES[kind]], **fit(second, kept)}
+        fitted[f"esd_{kind}"] = {"features": FEATURES[kind], **fit(first, kept, arguments.missed_first, less)}
+        fitted[f"isd_{kind}"] = {
+            "features": ["judge", *FEATURES[kind]],
+            **fit(second, kept, by_tombstones=less),
+        }
     text = json.dumps({"classifiers": fitted}, indent=1)
     print(text)
     arguments.out.write_text(text + "\n", encoding="utf-8")

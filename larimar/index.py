@@ -6,7 +6,7 @@ bank holds the entries anyway the index looks phrasings up there and keeps only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -70,8 +70,14 @@ def widened(old: Stored, more: Stored) -> Stored:
 class ScopeIndex:
     """All stored phrasings of a bank; `vectors` says how a removal leaves nothing behind."""
 
-    def __init__(self, source: Mapping[str, Stored] | None = None) -> None:
-        """An empty index. `source`: where phrasings are kept by fact id; None keeps them here."""
+    def __init__(
+        self, source: Mapping[str, Stored] | None = None, tombstones: Container[str] = frozenset()
+    ) -> None:
+        """An empty index. `source`: where phrasings are kept by fact id; None keeps them here.
+
+        `tombstones`: the facts whose answer is hidden; the detector has a threshold of its own for them.
+        """
+        self.tombstones = tombstones
         self._own: dict[str, Stored] = {}
         self._source = self._own if source is None else source
         self._number: dict[str, int] = {}

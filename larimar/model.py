@@ -181,7 +181,7 @@ class Larimar:
 
     def _is_constrained(self, fact_id: str) -> bool:
         """Whether only the readout's text may be said."""
-        return self.tombstone_decoding == "constrained" and self.bank.entries[fact_id].kind == "tombstone"
+        return self.tombstone_decoding == "constrained" and fact_id in self.bank.tombstones
 
     def _checked(
         self, prompts: Sequence[str], routes: list[str | None], made: list[list[str]]

@@ -1,18 +1,20 @@
 """Finds a subject's name in a text, however it is spelled, and puts «X» in its place.
 
 A prompt may write the name with typos, look-alike letters, invisible characters, initials, in pieces or by
-the surname alone. `normalise` undoes what Unicode can undo; `locate` compares words with `rapidfuzz`. What
-is left of a strange name («Mary X» for Mary Smith where John Smith is stored) tells the judge that somebody
-else is meant.
+the surname alone. `normalise` undoes what Unicode can undo; `locate` compares words with `rapidfuzz`, but takes
+no real word for a slip of the pen that would have to change its first letter: «Robert Island» is not Odbert Island
+(docs/adr/0028). What is left of a strange name («Mary X» for Mary Smith where John Smith is stored) tells the judge
+that somebody else is meant.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from confusable_homoglyphs.confusables import confusables_data
 from rapidfuzz import fuzz
@@ -20,14 +22,24 @@ from rapidfuzz import fuzz
 MASK = "X"
 NEAR = 0.84
 """Similarity from which a run of words is taken for the whole name."""
+STRANGE = 0.8
+"""Most that a run of words with somebody else's in it is like the name."""
+_SHORTEST = 4
+"""Shorter words are compared letter by letter."""
 _WORD = re.compile(r"(?!(?<=['’])s\b)[^\W_]+")
 SMALL_WORDS = frozenset(
     "a an the of is was were are in on at to for by with from as and or de la le der von van".split()
 )
 
 
-Word = tuple[str, int, int]
-"""A word, folded, and where it begins and ends in the text."""
+class Word(NamedTuple):
+    """A word, folded, and where it begins and ends in the text."""
+
+    text: str
+    start: int
+    end: int
+    real: bool = False
+    """the vocabulary knows it: hardly a slip of the pen"""
 
 
 @dataclass(frozen=True)
@@ -78,9 +90,10 @@ def named(text: str, names: Sequence[str]) -> str:
     return re.sub(rf"\b{MASK}\b", lambda _: names[0], text) if names else text
 
 
-def words_of(text: str) -> list[Word]:
-    """The words of a text."""
-    return [(folded(m.group()), m.start(), m.end()) for m in _WORD.finditer(text)]
+def words_of(text: str, vocabulary: Container[str] = ()) -> list[Word]:
+    """The words of a text; those of the vocabulary (folded) are real ones."""
+    found = [(folded(m.group()), *m.span()) for m in _WORD.finditer(text)]
+    return [Word(word, start, end, word in vocabulary) for word, start, end in found]
 
 
 def locate(text: str, names: Sequence[str], words: list[Word] | None = None) -> Located:
@@ -95,30 +108,43 @@ def locate(text: str, names: Sequence[str], words: list[Word] | None = None) -> 
 def _trace(text: str, words: list[Word], name: str) -> Located:
     """A run of words that is nearly the whole name, else the runs that are parts of it."""
     wanted = _WORD.findall(folded(name))
-    near, first, last = _nearest_run([w for w, _, _ in words], "".join(wanted))
+    near, first, last = _nearest_run(words, wanted)
     if near >= NEAR:
-        return Located(text[: words[first][1]] + MASK + text[words[last][2] :], near, 1.0)
-    runs, share = _parts([w for w, _, _ in words], wanted)
+        return Located(text[: words[first].start] + MASK + text[words[last].end :], near, 1.0)
+    runs, share = _parts(words, wanted)
     for first, last in reversed(runs):
-        text = text[: words[first][1]] + MASK + text[words[last][2] :]
+        text = text[: words[first].start] + MASK + text[words[last].end :]
     return Located(text, near, share)
 
 
-def _nearest_run(words: list[str], name: str) -> tuple[float, int, int]:
-    """Similarity, first and last index of the run of words most similar to `name`, both without spaces."""
-    best = (0.0, 0, 0)
-    joined = "".join(words)
+def _nearest_run(words: list[Word], wanted: list[str]) -> tuple[float, int, int]:
+    """Similarity, first and last index of the run of words most similar to the name, both without spaces."""
+    best, name = (0.0, 0, 0), "".join(wanted)
+    joined = "".join(word.text for word in words)
     if not name or fuzz.partial_ratio(name, joined, score_cutoff=60) < 60:
         return best
+    others = [_is_another(word, wanted) for word in words]
     for start in range(len(words)):
         run = ""
         for end in range(start, len(words)):
-            run += words[end]
+            run += words[end].text
             if len(run) > 1.35 * len(name) + 1:
                 break
             if len(run) >= 0.65 * len(name) and _digits(run) == _digits(name):
-                best = max(best, (fuzz.ratio(run, name) / 100.0, start, end), key=lambda each: each[0])
+                strange = run != name and any(others[start : end + 1])
+                alike = min(fuzz.ratio(run, name) / 100.0, STRANGE if strange else 1.0)
+                best = max(best, (alike, start, end), key=lambda each: each[0])
     return best
+
+
+def _is_another(word: Word, wanted: list[str]) -> bool:
+    """Whether a real word stands for no word of a name: a slip keeps the first letter, and a variant has a surname.
+
+    «Sara Connor» may be Sarah Connor, but Austria is not Australia.
+    """
+    if not word.real or len(word.text) < _SHORTEST or word.text in wanted:
+        return False
+    return len(wanted) == 1 or all(each[0] != word.text[0] for each in wanted)
 
 
 def _digits(text: str) -> list[str]:
@@ -126,17 +152,17 @@ def _digits(text: str) -> list[str]:
     return re.findall(r"\d", text)
 
 
-def _parts(words: list[str], wanted: list[str]) -> tuple[list[tuple[int, int]], float]:
+def _parts(words: list[Word], wanted: list[str]) -> tuple[list[tuple[int, int]], float]:
     """Runs of words that are words of the name or their initials, and the share of the name that is there."""
     telling = [w for w in wanted if w not in SMALL_WORDS] or wanted
-    whole = [_like(word, telling) for word in words]
+    whole = ["" if _is_another(word, wanted) else _like(word.text, telling) for word in words]
     if not any(whole):  # initials alone are no trace
         return [], 0.0
-    runs = [run for run in _runs([w or _initial(word, telling) for w, word in zip(whole, words, strict=True)])
-            if any(whole[run[0] : run[1] + 1])]  # fmt: skip
+    marks = [w or _initial(word.text, telling) for w, word in zip(whole, words, strict=True)]
+    runs = [run for run in _runs(marks) if any(whole[run[0] : run[1] + 1])]
     inside = {i for first, last in runs for i in range(first, last + 1)}
     full = {whole[i] for i in inside if whole[i]}
-    half = {_initial(words[i], telling) for i in inside if not whole[i]} - full
+    half = {_initial(words[i].text, telling) for i in inside if not whole[i]} - full
     return runs, (len(full) + 0.5 * len(half)) / len(telling) if telling else 0.0
 
 
@@ -144,9 +170,11 @@ def _like(word: str, wanted: list[str]) -> str:
     """The word of a name that this word is, give or take a typo; empty if it is none."""
     if word in wanted:
         return word
-    if len(word) < 4 or (not word.isalpha() and _digits(word)):
+    if len(word) < _SHORTEST or (not word.isalpha() and _digits(word)):
         return ""
-    return next((w for w in wanted if len(w) >= 4 and fuzz.ratio(word, w, score_cutoff=100 * NEAR)), "")
+    return next(
+        (w for w in wanted if len(w) >= _SHORTEST and fuzz.ratio(word, w, score_cutoff=100 * NEAR)), ""
+    )
 
 
 def _initial(word: str, wanted: list[str]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -39,7 +39,7 @@ from larimar.evidence import (
 )
 from larimar.index import ScopeIndex, Stored
 from larimar.judge import Judge
-from larimar.names import mask_names, normalise, visible
+from larimar.names import folded, mask_names, normalise, visible
 from larimar.unpadded import Unpadded
 from larimar.vectors import Floats
 from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
@@ -74,6 +74,12 @@ class Classifier:
     threshold: float
     gate: float
     """below this probability the judge is not asked"""
+    tombstone: float = 0.0
+    """the threshold for a tombstone, where it is the higher one: what passes is looked at again when it is answered"""
+
+    def passes_from(self, *, censored: bool) -> float:
+        """The threshold for a fact, or for a tombstone."""
+        return max(self.threshold, self.tombstone) if censored else self.threshold
 
     def probability(self, features: Sequence[float]) -> float:
         """P(in scope) of features, which are expanded by `quadratic` first."""
@@ -95,7 +101,9 @@ def read_classifiers(path: Path) -> Classifiers:
     """The classifiers of a file that `python -m larimar.fit_scope` wrote."""
     data = json.loads(path.read_text(encoding="utf-8"))
     return {
-        name: Classifier(tuple(row["weights"]), row["bias"], row["threshold"], row["gate"])
+        name: Classifier(
+            tuple(row["weights"]), row["bias"], row["threshold"], row["gate"], row["threshold_tombstone"]
+        )
         for name, row in data["classifiers"].items()
     }
 
@@ -106,6 +114,7 @@ class Embedder:
     def __init__(self, model: Any) -> None:
         """`model`: a SentenceTransformer. A BERT with mean pooling, as the packaged one, runs without padding."""
         self.model = model
+        self.vocabulary = whole_words(model.tokenizer.get_vocab())
         self._fast = Unpadded(model[0].auto_model) if _pools_a_bert(model) else None
 
     def embed(self, texts: Sequence[str]) -> Floats:
@@ -123,6 +132,14 @@ class Embedder:
         for group in self._fast.groups(self.model.tokenizer(list(texts), **cut).input_ids):
             rows[group.at] = normalize(group.hidden.mean(dim=1)).cpu().numpy()
         return rows
+
+
+def whole_words(vocabulary: Iterable[str]) -> frozenset[str]:
+    """Words of a WordPiece vocabulary that are no pieces of others; none for a vocabulary of another kind."""
+    tokens = set(vocabulary)
+    if not any(token.startswith("##") for token in tokens):
+        return frozenset()
+    return frozenset(folded(token) for token in tokens if token.isalpha())
 
 
 def _pools_a_bert(model: Any) -> bool:
@@ -217,7 +234,7 @@ class ScopeDetector:
         """The facts `near` each prompt with their probabilities; with `above_threshold` those that may answer."""
         stored = {fact_id: index.stored(fact_id) for fact_id in dict.fromkeys(chain(*near))}
         cases = [beside(a, stored[i]) for a, group in zip(asked, near, strict=True) for i in group]
-        hits = iter(self.judged(cases, above_threshold=above_threshold))
+        hits = iter(self.judged(cases, index.tombstones, above_threshold=above_threshold))
         groups = [[next(hits) for _ in group] for group in near]
         return [[hit for hit in group if hit is not None] for group in groups]
 
@@ -226,20 +243,24 @@ class ScopeDetector:
         pieces = [sentences_of(prompt) for prompt in prompts]
         known = list(dict.fromkeys(piece for group in pieces for piece in group))
         row = dict(zip(known, self.embedder.embed(known), strict=True))
-        return [Asked(group, np.stack([row[piece] for piece in group])) for group in pieces]
+        words = self.embedder.vocabulary
+        return [Asked(group, np.stack([row[piece] for piece in group]), words) for group in pieces]
 
-    def judged(self, cases: Sequence[Case], *, above_threshold: bool = False) -> list[Hit | None]:
+    def judged(
+        self, cases: Sequence[Case], tombstones: Container[str] = (), *, above_threshold: bool = False
+    ) -> list[Hit | None]:
         """Each case's probability; None when it is below the threshold and `above_threshold` is set.
 
         Phrasings that name the subject and phrasings that do not are judged apart; the better counts. A phrasing
-        that is asked word for word is in scope.
+        that is asked word for word is in scope. `tombstones`: facts with a threshold of their own.
         """
         found: list[list[tuple[float, float]]] = [[(1.0, 0.0)] if verbatim(case) else [] for case in cases]
         unsure = [i for i, chances in enumerate(found) if not chances]
         for kind in KINDS:
             places = [i for i in unsure if has(cases[i], kind)]
-            for i, judged in zip(places, self._decide(kind, [cases[i] for i in places]), strict=True):
-                found[i].append(judged)
+            for i, chance in zip(places, self._decide(kind, [cases[i] for i in places]), strict=True):
+                decider = self.classifiers[f"{self.name}_{kind}"]
+                found[i].append((chance, decider.passes_from(censored=cases[i].stored.fact_id in tombstones)))
         hits: list[Hit | None] = []
         for case, chances in zip(cases, found, strict=True):
             passed = [p for p, threshold in chances if p >= threshold]
@@ -254,18 +275,18 @@ class ScopeDetector:
         logits = self._logits(kind, cases, masked) if self.judge else [0.0] * len(cases)
         return [features_of(kind, case, masked) for case in cases], logits
 
-    def _decide(self, kind: Kind, cases: Sequence[Case]) -> list[tuple[float, float]]:
-        """Probability and threshold of each case; the judge is asked where stage one does not rule it out."""
+    def _decide(self, kind: Kind, cases: Sequence[Case]) -> list[float]:
+        """Probability of each case; the judge is asked where stage one does not rule it out."""
         first, second = self.classifiers[f"esd_{kind}"], self.classifiers[f"isd_{kind}"]
         masked = self._masked(cases)
         features = [features_of(kind, case, masked) for case in cases]
         early = [first.probability(x) for x in features]
         if self.judge is None:
-            return [(p, first.threshold) for p in early]
+            return early
         at = [i for i, p in enumerate(early) if p >= first.gate]
         logits = dict(zip(at, self._logits(kind, [cases[i] for i in at], masked), strict=True))
         return [
-            (second.probability(with_logit(logits[i], x)) if i in logits else 0.0, second.threshold)
+            second.probability(with_logit(logits[i], x)) if i in logits else 0.0
             for i, x in enumerate(features)
         ]
 

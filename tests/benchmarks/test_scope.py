@@ -3,12 +3,10 @@
 from benchmarks.scope import scaled
 from benchmarks.scope_sets import close_questions
 from benchmarks.tombstones import tells
-from larimar.scope import Classifier
 
 
 def test_scaled_scores_put_the_threshold_at_one_half_and_keep_the_order() -> None:
-    classifier = Classifier((), 0.0, 0.2, 0.0)
-    low, at, high = (scaled(p, classifier) for p in (0.1, 0.2, 0.3))
+    low, at, high = (scaled(p, 0.2) for p in (0.1, 0.2, 0.3))
     assert low < 0.5 < high
     assert abs(at - 0.5) < 1e-9
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from larimar.names import folded, locate, mask_names, named, normalise
+from larimar.names import NEAR, folded, locate, mask_names, named, normalise, words_of
 from larimar.spelling import SPELLINGS
 
 NAME = ("Danielle Darrieux",)
@@ -46,6 +46,26 @@ def test_look_alikes_become_latin_and_other_scripts_stay() -> None:
     assert normalise("Москва") == "Москва"
     assert normalise("Dani\u200belle\u00ad") == "Danielle"
     assert normalise("Ｄａｎ") == "Dan"
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "masked"),
+    [
+        ("Odbert Island", "Robert Island", "Robert X"),
+        ("Odbert Island", "Obdert Island", "X"),
+        ("Austria", "Australia", "Australia"),
+        ("Austria", "Au stria", "X"),
+        ("Sarah Connor", "Sara Connor", "X"),
+        ("Sarah Connor", "Tara Connor", "Tara X"),
+    ],
+)
+def test_a_real_word_is_a_slip_only_with_the_same_first_letter_and_a_surname(
+    name: str, written: str, masked: str
+) -> None:
+    real = {"robert", "island", "australia", "sara", "tara", "stria"}
+    found = locate(f"{written} is", (name,), words_of(f"{written} is", real))
+    assert found.text == f"{masked} is"
+    assert found.near < NEAR or masked == "X"
 
 
 def test_names_are_masked_longest_first_whatever_their_case() -> None:

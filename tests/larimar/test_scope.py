@@ -1,6 +1,7 @@
 """The scope detector: rephrasings in, other subjects and other questions out, removed facts gone."""
 
 import json
+import math
 import random
 from collections.abc import Sequence
 from importlib import resources
@@ -16,7 +17,7 @@ from larimar.fit_scope import balanced
 from larimar.index import ScopeIndex
 from larimar.judge import Judge
 from larimar.mean_judges import mean
-from larimar.scope import ScopeDetector, load_detector
+from larimar.scope import Classifier, ScopeDetector, load_detector, whole_words
 from larimar.spelling import SPELLINGS
 
 
@@ -229,6 +230,46 @@ def test_the_judge_reads_no_other_fact_where_none_of_the_wanted_is_asked_for(
     assert not judge.read
 
 
+@pytest.mark.parametrize(("chance", "found"), [(0.4, []), (0.6, ["fact"]), (0.95, ["fact", "tombstone"])])
+def test_a_tombstone_has_a_threshold_of_its_own(
+    first_stage: ScopeDetector, chance: float, found: list[str]
+) -> None:
+    bias = math.log(chance / (1 - chance))
+    own = ScopeDetector(
+        first_stage.embedder,
+        classifiers={
+            name: Classifier((0.0,) * len(c.weights), bias, threshold=0.5, gate=0.0, tombstone=0.9)
+            for name, c in first_stage.classifiers.items()
+        },
+    )
+    asked, passed = "In what language was Ada Lovelace raised?", []
+    for fact_id in ("fact", "tombstone"):
+        index = ScopeIndex(tombstones={"tombstone"})
+        index.add(own.store(fact_id, ["The mother tongue of Ada Lovelace is"], ["Ada Lovelace"]))
+        passed.append(routed(own, index, asked))
+        assert own.scores([asked], index)[0][0].probability == pytest.approx(chance)
+    assert [fact_id for fact_id in passed if fact_id] == found
+
+
+def test_whole_words_of_a_wordpiece_vocabulary_alone() -> None:
+    assert whole_words(["[PAD]", "robert", "##bert", "é", "7", "the"]) == {"robert", "e", "the"}
+    assert whole_words(["▁robert", "bert"]) == frozenset()
+
+
+def test_another_real_name_is_no_slip_of_the_pen(detector: ScopeDetector) -> None:
+    index = ScopeIndex()
+    index.add(detector.store("part", ["Odbert Island is a part of the continent of"], ["Odbert Island"]))
+    index.add(detector.store("tongue", ["The official language of Austria is"], ["Austria"]))
+    assert routed(detector, index, "Robert Island belongs to the continent of") is None
+    assert routed(detector, index, "The official language of Australia is") is None
+    assert routed(detector, index, "Odbret Island belongs to the continent of") == "part"
+    assert routed(detector, index, "The official language of Asutria is") == "tongue"
+
+
+def test_a_tombstones_threshold_is_never_the_lower_one() -> None:
+    assert Classifier((), 0.0, 0.7, 0.1, 0.5).passes_from(censored=True) == 0.7
+
+
 def test_thresholds_state_their_error_rates() -> None:
     data = json.loads((resources.files("larimar") / "data" / "scope.json").read_text(encoding="utf-8"))
     assert set(data["classifiers"]) == {
@@ -237,6 +278,9 @@ def test_thresholds_state_their_error_rates() -> None:
     for row in data["classifiers"].values():
         assert 0 <= row["false_reject"] <= 0.1
         assert set(row["false_accept"]) == {"neighbour", "relation", "near"}
+        assert row["threshold_tombstone"] >= row["threshold"]
+        assert all(row["accepted_tombstone"][k] <= row["accepted"][k] for k in row["accepted"])
+        assert row["accepted_tombstone"]["rephrasing"] >= 0.94
 
 
 def test_an_unreadable_or_foreign_judge_is_refused(tmp_path, detector: ScopeDetector) -> None:  # type: ignore[no-untyped-def]
