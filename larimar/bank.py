@@ -51,7 +51,7 @@ class Decoded(Mapping[str, T]):
         return len(self._packed)
 
 
-class Tombstones(Container[str]):
+class TombstoneIds(Container[str]):
     """Which of packed entries are tombstones."""
 
     def __init__(self, packed: Mapping[str, bytearray]) -> None:
@@ -81,7 +81,7 @@ class Bank:
         self.entries: Mapping[str, Entry] = Decoded(self._packed, lambda entry: entry)
         """Entries by fact id, read only."""
         scopes: Mapping[str, Stored] = Decoded(self._packed, lambda entry: entry.scope)
-        self.tombstones = Tombstones(self._packed)
+        self.tombstones = TombstoneIds(self._packed)
         self.index = ScopeIndex(scopes, self.tombstones)
         self.routing = Routing(config.capacity)
         self.shards = Shards(config, self._rows, held=held, device=device)

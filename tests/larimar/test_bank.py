@@ -247,3 +247,11 @@ def test_entries_that_no_bank_could_hold_are_refused(changes: dict[str, object])
 def test_scope_vectors_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(InvalidInput, match="NaN"):
         Stored("a", (), ("t",), np.full((1, 4), np.nan, np.float32), np.ones((1, 4), np.float32))
+
+
+def test_a_bank_tells_tombstones_from_facts_as_they_come_and_go() -> None:
+    lived = Bank(CONFIG, [entry("a"), entry("b", kind="tombstone")])
+    assert [name in lived.tombstones for name in ("a", "b", "c", 7)] == [False, True, False, False]
+    assert lived.index.tombstones is lived.tombstones
+    lived.remove(["b"])
+    assert "b" not in lived.tombstones
