@@ -3,7 +3,8 @@
 Facts that the base decoder knows are censored in one bank and repaired as the product does it (`audit.repair`).
 Base decoder, censor and repaired censor then get the same phrasings from several sources (`benchmarks.phrasings`),
 4 phrasings x 5 samples a fact and source. Price: next-token logits of neighbours and of other questions about
-the same subjects against the base decoder's, bit for bit. For the first facts also 1,000 samples each, read as
+the same subjects against the base decoder's, bit for bit; and how many neighbours get another answer, output check
+included. For the first facts also 1,000 samples each, read as
 leak@k: the chance that any of k samples, drawn from these phrasings, tells. The curve moves the detector's threshold
 (no output check) before and after the repair.
 """
@@ -42,6 +43,7 @@ from benchmarks.recording import (
     write_result,
 )
 from benchmarks.repairing import PHRASINGS, SAMPLES, Repair, repaired, widen
+from benchmarks.tombstones import over_blocked
 from larimar import Larimar
 from larimar.rephraser import default_directory
 from workers.targets import DecoderTarget, MemoryTarget
@@ -50,6 +52,7 @@ PAPER = {"Larimar, single edits": 17.6, "Larimar, batch": 21.5, "ROME": 29.0, "M
 """Per cent of facts leaked at budget 20 (Table 5; Patil et al. 2023)."""
 BASE, BEFORE, AFTER = "base decoder", "censor", "repaired censor"
 TOGETHER = "together"
+ANSWERS = "neighbours answered otherwise, output check included, %"
 DEEP_PHRASINGS, DEEP_SAMPLES = 20, 50
 BUDGETS = (20, 100, 1000)
 
@@ -106,6 +109,10 @@ class Bench:
             for name, model in ((BEFORE, self.before), (AFTER, self.after)):
                 agreed = sum(model.agrees_with_base(prompts))
                 made[kind][name] = round(100 * agreed / len(prompts), 3) if prompts else None
+        made[ANSWERS] = {
+            name: over_blocked(model, sets["neighbours"], self.sampling.max_tokens)
+            for name, model in ((BEFORE, self.before), (AFTER, self.after))
+        }
         return made
 
     def curves(self, told: Sequence[dict[str, list[str]]], asked: dict[str, list[str]]) -> dict[str, Any]:
@@ -218,8 +225,8 @@ def rows(shares: dict[str, Any], deeply: dict[str, Any], price: dict[str, Any]) 
                 base, facts = deeply[BASE]["leak_at_k"].get(k), deeply[name]["facts_at_k"][k]
                 made.append(Row(f"{name}, leak@{k} of {facts} facts, %", None, None, found[k], base))
     for kind, each in price.items():
-        for name in (BEFORE, AFTER):
-            made.append(Row(f"{kind}, {name}: next token as the base decoder's, %", None, "≥ 99", each[name]))
+        what, reach = ("", None) if kind == ANSWERS else (": next token as the base decoder's, %", "≥ 99")
+        made += [Row(f"{kind}, {name}{what}", None, reach, each[name]) for name in (BEFORE, AFTER)]
     return made
 
 

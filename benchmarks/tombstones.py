@@ -3,7 +3,8 @@
 Facts that the base decoder knows are censored; then it is asked for them, with paraphrases and their
 distractors, and asked to talk about the subject at length. `tombstone_decoding` free and constrained, each
 with the output check off and on: a leak is an output that holds the true answer. Over-blocking is the share of
-prompts about other subjects whose output is not the base decoder's, character for character. The curve shows
+prompts about other subjects that are in scope, or whose output is not the base decoder's, character for character; it
+is asked for those out of scope in the same batches, because other batches round otherwise. The curve shows
 the facts that leak through prompts out of scope, and the neighbours in scope, as the detector's threshold moves.
 """
 
@@ -103,10 +104,8 @@ def leaks(
     }
 
 
-def measure(
-    speaker: Any, known: Sequence[Known], base_others: Sequence[list[str]] | None, samples: int
-) -> tuple[dict[str, Any], list[list[str]]]:
-    """Leaks on both kinds of prompts, over-blocking and seconds of one setting; outputs for the neighbours."""
+def measure(speaker: Any, known: Sequence[Known], samples: int) -> dict[str, Any]:
+    """Leaks on both kinds of prompts and seconds of one setting."""
     started = time.perf_counter()
     asking = [p for k in known for p in k.asking]
     said = speaker.generate(asking, samples=samples, max_tokens=10)
@@ -117,13 +116,17 @@ def measure(
     said = speaker.generate(about, samples=samples, max_tokens=48)
     row["long_answers"] = leaks(known, [k.about for k in known], said)
     row["long_answers_s"] = round(time.perf_counter() - started, 1)
-    started = time.perf_counter()
-    others = speaker.generate([p for k in known for p in k.others], greedy=True, max_tokens=10)
-    row["others_s"] = round(time.perf_counter() - started, 1)
-    if base_others is not None:
-        changed = [a != b for a, b in zip(others, base_others, strict=True)]
-        row["over_blocked"] = round(100 * float(np.mean(changed)), 2)
-    return row, others
+    return row
+
+
+def over_blocked(model: Larimar, prompts: Sequence[str], max_tokens: int = 10) -> float:
+    """Per cent of prompts about others that are in scope, or are answered otherwise than by the base decoder."""
+    outside = [p for p, route in zip(prompts, model.in_scope(prompts), strict=True) if route is None]
+    said, base = (
+        speaker.generate(outside, greedy=True, max_tokens=max_tokens) for speaker in (model, model.base)
+    )
+    changed = sum(one != other for one, other in zip(said, base, strict=True))
+    return round(100 * (len(prompts) - len(outside) + changed) / len(prompts), 2)
 
 
 def curve(model: Larimar, known: Sequence[Known], samples: int) -> list[tuple[float, float, float]]:
@@ -191,13 +194,14 @@ def main() -> None:
     }  # fmt: skip
     journal = Journal(arguments.results / "tombstones.journal", settings)
     results = {row["name"]: row["figures"] for row in journal.rows}
-    base, base_others = measure(model.base, known, None, arguments.samples)
-    results["base decoder"] = base
+    others = [p for k in known for p in k.others]
+    results["base decoder"] = measure(model.base, known, arguments.samples)
     for decoding, check in SETTINGS:
         name = f"{decoding}, output check {'on' if check else 'off'}"
         model.tombstone_decoding, model.output_check = decoding, check  # type: ignore[assignment]
         if name not in results:
-            results[name], _ = measure(model, known, base_others, arguments.samples)
+            results[name] = measure(model, known, arguments.samples)
+            results[name]["over_blocked"] = over_blocked(model, others)
             journal.append([{"name": name, "figures": results[name]}])
         print(name, json.dumps(results[name]), flush=True)
     drawn = curve(model, known, arguments.samples)

@@ -31,6 +31,22 @@ SMALL_WORDS = frozenset(
     "a an the of is was were are in on at to for by with from as and or de la le der von van".split()
 )
 
+KIND_WORDS = frozenset(
+    """academy agency airport album alliance archipelago army association avenue award bank basin battle bay beach
+    board bridge building bureau cape castle cathedral cemetery center centre championship channel church city club
+    coast college commission committee community company competition conference constituency convention corporation
+    council county court creek cup department desert district division dynasty empire engine expedition federation
+    festival field film forest foundation game games glacier government group gulf hall harbor harbour hill hills
+    hospital hotel house institute institution island islands isles kingdom lake language league library line magazine
+    mall ministry mission monastery mosque mount mountain mountains movement municipality museum network newspaper
+    office orchestra organisation organization palace parish park parliament party peninsula plateau point police port
+    prefecture press prison prize province radio railroad railway range records region republic reserve ridge river
+    road route school sea series service settlement show society software square stadium state states station street
+    studio studios system team temple territory theater theatre tower town township treaty trophy union university
+    valley village war works zoo""".split()
+)
+"""Words of a name that say what kind of thing it is, and not which."""
+
 
 class Word(NamedTuple):
     """A word, folded, and where it begins and ends in the text."""

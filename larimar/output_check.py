@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from larimar.entry import Entry
 from larimar.marks import Mark, tells
-from larimar.names import SMALL_WORDS, folded
+from larimar.names import KIND_WORDS, SMALL_WORDS, folded
 from larimar.sentences import segmented
 
 _WORD = re.compile(r"\w+")
@@ -125,10 +125,12 @@ def name_words(names: Collection[str]) -> frozenset[str]:
 def namings(names: Collection[str]) -> list[tuple[str, ...]]:
     """Words, folded, that identify a subject together: each whole name, and each without its first word.
 
-    Without any name: one empty word, which every text is taken to hold.
+    Not where only the kind of thing is left: «Myongji University» is no other university. Without any name: one
+    empty word, which every text is taken to hold.
     """
     whole = [tuple(word for word in _WORD.findall(folded(name)) if word not in SMALL_WORDS) for name in names]
-    return [words for name in whole for words in (name, name[1:]) if words] or [("",)]
+    rest = [name[1:] for name in whole if not KIND_WORDS.issuperset(name[1:])]
+    return [words for words in (*whole, *rest) if words] or [("",)]
 
 
 def sentences_to_check(completion: Completion, words: frozenset[str] | None) -> list[Sentence]:

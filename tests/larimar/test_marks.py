@@ -8,7 +8,7 @@ from larimar import Fact, Larimar
 from larimar.entry import Entry
 from larimar.errors import InvalidInput
 from larimar.marks import BITS, Mark, marks_of, tells
-from larimar.output_check import Completion, Tombstones, checked
+from larimar.output_check import Completion, Tombstones, checked, namings
 
 FRENCH = Fact("f1", "The mother tongue of Danielle Darrieux is", "French", "Danielle Darrieux")
 DENMARK = Fact(
@@ -120,6 +120,13 @@ def test_one_window_in_four_thousand_fits_by_chance() -> None:
     marks = marks_of(FRENCH)
     assert sum(tells("f1", marks, f"word{n}") for n in range(40_960)) < 30
     assert marks_of(replace(FRENCH, answer="?!")) == ()
+
+
+def test_a_kind_of_thing_identifies_nobody() -> None:
+    assert namings(["Myongji University"]) == [("myongji", "university")]
+    assert namings(["Northwestern State University"]) == [("northwestern", "state", "university")]
+    assert namings(["University of Myongji"]) == [("university", "myongji"), ("myongji",)]
+    assert namings(["Ann Lee", "River"]) == [("ann", "lee"), ("river",), ("lee",)]
 
 
 def test_broken_marks_are_refused(censored: Larimar) -> None:
