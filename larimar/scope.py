@@ -102,7 +102,11 @@ def read_classifiers(path: Path) -> Classifiers:
     data = json.loads(path.read_text(encoding="utf-8"))
     return {
         name: Classifier(
-            tuple(row["weights"]), row["bias"], row["threshold"], row["gate"], row["threshold_tombstone"]
+            tuple(row["weights"]),
+            row["bias"],
+            row["threshold"],
+            row["gate"],
+            row.get("threshold_tombstone", row["threshold"]),
         )
         for name, row in data["classifiers"].items()
     }
