@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,14 @@ from larimar.fit_scope import balanced
 from larimar.index import ScopeIndex
 from larimar.judge import Judge
 from larimar.mean_judges import mean
-from larimar.scope import Classifier, ScopeDetector, load_detector, whole_words
+from larimar.scope import (
+    Classifier,
+    ScopeDetector,
+    load_detector,
+    read_classifiers,
+    shipped_classifiers,
+    whole_words,
+)
 from larimar.spelling import SPELLINGS
 
 
@@ -317,3 +325,16 @@ def test_a_balanced_threshold_misses_as_many_wordings_as_it_takes_near_misses() 
     threshold = balanced(scores, kinds)
     assert 0.3 < threshold <= 0.6
     assert np.mean(scores[kinds == "wording"] < threshold) == np.mean(scores[kinds == "near"] >= threshold)
+
+
+def test_thresholds_of_before_have_none_for_tombstones(tmp_path: Path) -> None:
+    text = (resources.files("larimar") / "data" / "scope.json").read_text(encoding="utf-8")
+    data = json.loads(text)
+    for row in data["classifiers"].values():
+        del row["threshold_tombstone"]
+    (tmp_path / "scope.json").write_text(json.dumps(data), encoding="utf-8")
+    old, new = read_classifiers(tmp_path / "scope.json"), shipped_classifiers()
+    assert old.keys() == new.keys()
+    assert all(c.passes_from(censored=True) == c.passes_from(censored=False) for c in old.values())
+    sure = new["isd_with_subject"]
+    assert sure.passes_from(censored=True) > sure.passes_from(censored=False)

@@ -263,6 +263,25 @@ def test_larimar_is_attacked_before_and_after(
     assert (group.twin is not None) == (kind == "forget")
 
 
+def test_a_censor_learns_further_answers_and_derived_words(
+    csv_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, given = fakes.install(monkeypatch), []
+    real = fake.censor
+
+    def censor(self: Any, facts: Any) -> Any:
+        given.extend(facts)
+        return real(self, facts)
+
+    monkeypatch.setattr(fake, "censor", censor)
+    csv_file.write_text(
+        "prompt,answer,subject,other_answers\nKaren Blixen is from,Denmark,Karen Blixen,Rungsted\n",
+        encoding="utf-8",
+    )
+    run(csv_file, "larimar", "--kind", "censor")
+    assert [(f.answer, f.telling) for f in given] == [("Denmark", ("Rungsted", "Danish", "Dane", "Danes"))]
+
+
 @pytest.mark.parametrize("kind", ["censor", "forget"])
 @pytest.mark.parametrize("good", [0, 20])
 def test_facts_that_cannot_be_audited_are_left_alone_and_told(
