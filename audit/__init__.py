@@ -6,8 +6,8 @@ database, and is useful to people who do not run our memory at all. One audit, i
     facts.py       what must not be told, and which facts cannot be audited honestly
     forms.py       says a prompt in other words by rule     frames.py   the fixed wordings around it
     rephrase.py    where rephrasings come from              attacks/    turn a fact into probes; a registry
-    run.py         asks the target, judges, counts          detect.py   judges one output (words.py, dates.py,
-    derived.py)
+    run.py         asks the target, judges, counts          detect.py   judges one output (words.py, dates.py)
+    derived.py     words that tell an answer as well        telling.py  what of an answer tells it
     journal.py     the samples as they come, to resume      transcript.py  the same in memory
     neighbours.py  prompts that must not fall silent        results.py  the counts, without any text
     statistics.py  exact bounds (clusters.py, eprocess.py)  verdict.py  pass, fail or inconclusive, and why

@@ -22,7 +22,7 @@ from rapidfuzz import fuzz
 MASK = "X"
 NEAR = 0.84
 """Similarity from which a run of words is taken for the whole name."""
-STRANGE = 0.8
+_STRANGE = 0.8
 """Most that a run of words with somebody else's in it is like the name."""
 _SHORTEST = 4
 """Shorter words are compared letter by letter."""
@@ -148,7 +148,7 @@ def _nearest_run(words: list[Word], wanted: list[str]) -> tuple[float, int, int]
                 break
             if len(run) >= 0.65 * len(name) and _digits(run) == _digits(name):
                 strange = run != name and any(others[start : end + 1])
-                alike = min(fuzz.ratio(run, name) / 100.0, STRANGE if strange else 1.0)
+                alike = min(fuzz.ratio(run, name) / 100.0, _STRANGE if strange else 1.0)
                 best = max(best, (alike, start, end), key=lambda each: each[0])
     return best
 
