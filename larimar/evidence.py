@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
 from larimar.index import Stored
-from larimar.names import MASK, NEAR, Located, Word, folded, locate, normalise, words_of
+from larimar.names import MASK, NEAR, Located, Word, folded, initials_in, locate, normalise, words_of
 from larimar.sentences import segmented
 from larimar.vectors import Floats
 
@@ -60,6 +60,11 @@ class Asked:
         """The words of each piece, found once for all the facts that the prompt is laid beside."""
         return [words_of(piece, self.vocabulary) for piece in self.pieces]
 
+    @cached_property
+    def initials(self) -> list[list[Word]]:
+        """The runs of initials in each piece."""
+        return [initials_in(piece) for piece in self.pieces]
+
 
 @dataclass(frozen=True)
 class Case:
@@ -96,9 +101,8 @@ def beside(asked: Asked, stored: Stored) -> Case:
     """Look for the fact's name in every piece of the prompt."""
     if not stored.names:
         return Case(asked, stored, [Located(piece, 0.0, 0.0) for piece in asked.pieces], asked.pieces)
-    located = [
-        locate(piece, stored.names, words) for piece, words in zip(asked.pieces, asked.words, strict=True)
-    ]
+    found = zip(asked.pieces, asked.words, asked.initials, strict=True)
+    located = [locate(piece, stored.names, words, initials) for piece, words, initials in found]
     texts, named = [each.text for each in located], False
     for i, each in enumerate(located[1:], start=1):
         if each.share:

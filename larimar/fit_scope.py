@@ -1,13 +1,13 @@
 """Fit the scope detector: `python -m larimar.fit_scope --counterfact full.json core.json ...` (a few minutes).
 
 Pairs of a stored prompt and a query, labelled by whether the query asks for the stored fact. Positives are
-rephrasings, some with the subject in another spelling; negatives are the same question about somebody else
-and another question about the same subject. CounterFact records below `--first-case` are what benchmarks
-score and are never read; the template relations and question records used here were kept from the judge's
-training. Half of the pairs fit the weights, the other half choose the thresholds and give the rates that are
-printed and stored. ISD's threshold is where free wordings of unseen relations are missed as often as near misses of
-them are taken; ESD's, which looks first, misses a stated share of the rephrasings. A tombstone's is higher and misses
-a stated share too, for its answer is looked for in what is said as well (docs/adr/0027).
+rephrasings, some with the subject in another spelling or by its initials; negatives are the same question about
+somebody else and another question about the same subject. CounterFact records below `--first-case` are what
+benchmarks score and are never read; the template relations and question records used here were kept from the
+judge's training. Half of the pairs fit the weights, the other half choose the thresholds and give the rates that
+are printed and stored. ISD's threshold is where free wordings of unseen relations are missed as often as near
+misses of them are taken; ESD's, which looks first, misses a stated share of the rephrasings. A tombstone's is
+higher and misses a stated share too, for its answer is looked for in what is said as well (docs/adr/0027).
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ from larimar.scope import Classifier, Embedder, ScopeDetector, quadratic, with_l
 from larimar.spelling import SPELLINGS
 from larimar.weights import DEFAULT_SENTENCE_ENCODER, load_sentence_encoder
 
-SHARE = {"rephrasing": 1.4, "wording": 1.0, "spelling": 0.3, "neighbour": 1.0, "relation": 1.0, "near": 0.3}
+SHARE = {"rephrasing": 1.4, "wording": 1.0, "spelling": 0.3, "initials": 0.1, "neighbour": 1.0, "relation": 1.0,
+         "near": 0.3}  # fmt: skip
 """Weight of each kind of pair in the fit."""
+ALONE = "initials alone"
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Pair:
 
     kind: str
     """`rephrasing`; `wording`, a free one of a relation that the judge never saw; `spelling`, with the name in another
-    one; `neighbour`, about somebody else; `relation`, another question about the subject; `near`, one in
-    like words"""
+    one; `initials`, with nothing else of the name; `neighbour`, about somebody else; `relation`, another question
+    about the subject; `near`, one in like words"""
     stored: str
     names: tuple[str, ...]
     query: str
@@ -53,7 +55,7 @@ class Pair:
     @property
     def label(self) -> int:
         """1 for a rephrasing."""
-        return int(self.kind in ("rephrasing", "wording", "spelling"))
+        return int(self.kind in ("rephrasing", "wording", "spelling", "initials"))
 
 
 def counterfact_pairs(full: Path, core: Path, first_case: int, most: int, rng: random.Random) -> list[Pair]:
@@ -66,7 +68,7 @@ def counterfact_pairs(full: Path, core: Path, first_case: int, most: int, rng: r
         stored, names = rewrite["prompt"].format(subject), (subject,)
         pairs += [Pair("rephrasing", stored, names, q) for q in record["paraphrase_prompts"]]
         pairs += [Pair("neighbour", stored, names, q) for q in rng.sample(record["neighborhood_prompts"], 3)]
-        spelled = SPELLINGS[rng.choice(list(SPELLINGS))](subject, rng)
+        spelled = SPELLINGS[rng.choice([each for each in SPELLINGS if each != ALONE])](subject, rng)
         asked = rng.choice(record["paraphrase_prompts"])
         pairs.append(Pair("spelling", stored, names, asked.replace(subject, spelled)))
     by_subject: dict[str, dict[str, str]] = defaultdict(dict)
@@ -80,6 +82,20 @@ def counterfact_pairs(full: Path, core: Path, first_case: int, most: int, rng: r
         for (one, a), (other, b) in pairwise(prompts):
             if not same_question(one, other):
                 pairs += [Pair("relation", a, (subject,), b), Pair("relation", b, (subject,), a)]
+    return pairs
+
+
+def initials_pairs(full: Path, first_case: int, most: int, rng: random.Random) -> list[Pair]:
+    """The stored prompt or a paraphrase of it, with the subject by its initials alone."""
+    records = [r for r in json.loads(full.read_text()) if r["case_id"] >= first_case]
+    pairs = []
+    for record in rng.sample(records, min(most, len(records))):
+        rewrite = record["requested_rewrite"]
+        subject = rewrite["subject"]
+        stored, alone = rewrite["prompt"].format(subject), SPELLINGS[ALONE](subject, rng)
+        asked = rng.choice([stored, *record["paraphrase_prompts"]])
+        if alone != subject:
+            pairs.append(Pair("initials", stored, (subject,), asked.replace(subject, alone)))
     return pairs
 
 
@@ -196,7 +212,7 @@ def balanced(scores: NDArray[np.float64], kinds: NDArray[np.str_]) -> float:
 
 
 def gather(arguments: argparse.Namespace) -> list[Pair]:
-    """All pairs, shuffled."""
+    """All pairs, shuffled, those by initials last: without them they are the same, in the same halves."""
     rng = random.Random(0)
     full, core = arguments.counterfact
     pairs = counterfact_pairs(full, core, arguments.first_case, arguments.records, rng)
@@ -204,7 +220,7 @@ def gather(arguments: argparse.Namespace) -> list[Pair]:
     names = names_in(sentences(arguments.text))
     pairs += template_pairs(arguments.templates, names, arguments.records // 2, rng)
     rng.shuffle(pairs)
-    return pairs
+    return pairs + initials_pairs(full, arguments.first_case, arguments.records // 2, rng)
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """The scope index: every stored phrasing of a bank as an embedding, with physical removal.
 
 The scope detector (`scope`) asks it which facts are nearest to a prompt and judges them one by one. Where a
-bank holds the entries anyway the index looks phrasings up there and keeps only the vectors it searches.
+bank holds the entries anyway the index looks phrasings up there and keeps only the vectors it searches,
+and by initials which facts have them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from larimar.errors import InvalidInput, UnknownFact
+from larimar.names import initials_of
 from larimar.vectors import Floats, VectorIndex
 
 
@@ -83,6 +85,8 @@ class ScopeIndex:
         self._number: dict[str, int] = {}
         self._fact: dict[int, str] = {}
         self._next = 0
+        self.initials: dict[str, set[int]] = {}
+        """The numbers of the facts that have a name with these initials."""
         self.vectors = VectorIndex()
 
     def add(self, stored: Stored) -> None:
@@ -107,6 +111,8 @@ class ScopeIndex:
         for stored in made:
             self._number[stored.fact_id] = self._next
             self._fact[self._next] = stored.fact_id
+            for each in _initials(stored):
+                self.initials.setdefault(each, set()).add(self._next)
             self._next += 1
             if self._source is self._own:
                 self._own[stored.fact_id] = stored
@@ -117,7 +123,11 @@ class ScopeIndex:
         """Take a fact out; every place that held its vectors is overwritten. Raises UnknownFact."""
         if fact_id not in self._number:
             raise UnknownFact("a fact with this id is not in the scope index")
-        number = self._number.pop(fact_id)
+        own, number = _initials(self.stored(fact_id)), self._number.pop(fact_id)
+        for each in own:
+            self.initials[each].discard(number)
+            if not self.initials[each]:
+                del self.initials[each]
         del self._fact[number]
         self._own.pop(fact_id, None)
         self.vectors.remove(number)
@@ -140,6 +150,19 @@ class ScopeIndex:
 
     def nearest_each(self, queries: Sequence[Floats], most: int = 8) -> list[list[str]]:
         """`nearest` for several queries."""
-        found = self.vectors.search_each(queries, most)
-        ordered = [sorted((-cosine, self._fact[n]) for n, cosine in one) for one in found]
-        return [[fact_id for _, fact_id in one[:most]] for one in ordered]
+        return [self._ordered(found, most) for found in self.vectors.search_each(queries, most)]
+
+    def called(self, initials: Iterable[str], embeddings: Floats, most: int = 8) -> list[str]:
+        """Ids of the facts with a name of these initials (folded): those nearest to any sentence (Q, D)."""
+        numbers = set().union(*(self.initials.get(each, ()) for each in initials))
+        return self._ordered(self.vectors.search_among(numbers, embeddings, most), most) if numbers else []
+
+    def _ordered(self, found: Iterable[tuple[int, float]], most: int) -> list[str]:
+        """Ids of numbered facts with their cosines: nearest first, then by id."""
+        ordered = sorted((-cosine, self._fact[number]) for number, cosine in found)
+        return [fact_id for _, fact_id in ordered[:most]]
+
+
+def _initials(stored: Stored) -> frozenset[str]:
+    """Those of all its names."""
+    return frozenset().union(*map(initials_of, stored.names))

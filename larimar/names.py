@@ -3,7 +3,8 @@
 A prompt may write the name with typos, look-alike letters, invisible characters, initials, in pieces or by
 the surname alone. `normalise` undoes what Unicode can undo; `locate` compares words with `rapidfuzz`, but takes
 no real word for a slip of the pen that would have to change its first letter: «Robert Island» is not Odbert Island
-(docs/adr/0028). What is left of a strange name («Mary X» for Mary Smith where John Smith is stored) tells the judge
+(docs/adr/0028). Initials alone («P. M.») stand for a name of which they leave no word out
+(docs/adr/0029). What is left of a strange name («Mary X» for Mary Smith where John Smith is stored) tells the judge
 that somebody else is meant.
 """
 
@@ -27,6 +28,12 @@ _STRANGE = 0.8
 _SHORTEST = 4
 """Shorter words are compared letter by letter."""
 _WORD = re.compile(r"(?!(?<=['’])s\b)[^\W_]+")
+_CAPITAL = r"[^\W\d_a-z]"
+_INITIALS = re.compile(
+    rf"(?<![\w.])(?<!\d )(?:{_CAPITAL}(?:(?:\. ?| )(?:[a-z]\. ?)*{_CAPITAL}(?!\w))++|{_CAPITAL}{{2,}}(?!\w))"
+    rf"(?!\.? ?{_CAPITAL})\.?"
+)
+"""«P. M.», «P.M.», «P M», «PM» or «L. d. V.», but neither «5 P.M.» nor what a capital follows: «J. K. Rowling»."""
 SMALL_WORDS = frozenset(
     "a an the of is was were are in on at to for by with from as and or de la le der von van".split()
 )
@@ -67,7 +74,7 @@ class Located:
     near: float
     """similarity (0 to 1) of the most similar run of words to the whole name; 1 when it is there as written"""
     share: float
-    """of the name's words, how many are there; an initial counts half"""
+    """of the name's words, how many are there; an initial counts half; all initials alone count as all"""
 
 
 def normalise(text: str) -> str:
@@ -112,17 +119,36 @@ def words_of(text: str, vocabulary: Container[str] = ()) -> list[Word]:
     return [Word(word, start, end, word in vocabulary) for word, start, end in found]
 
 
-def locate(text: str, names: Sequence[str], words: list[Word] | None = None) -> Located:
-    """The best trace of any of the names in the text; `words`: those of the text, where they are known."""
+def initials_in(text: str) -> list[Word]:
+    """Runs of initials in a normalised text, folded and without dots; words in capitals, unless all words are."""
+    shouted = text.isupper()
+    runs = [run for run in _INITIALS.finditer(text) if not (shouted and run.group().isalpha())]
+    return [Word(folded(re.sub(r"[. ]", "", run.group())), *run.span()) for run in runs]
+
+
+def initials_of(name: str) -> frozenset[str]:
+    """The initials, folded, of a name of several words: with and without small ones, hyphens joining or not."""
+    whole = folded(name)
+    splits = [re.findall(r"[^\W_]\S*", whole), _WORD.findall(whole)]
+    splits += [[word for word in words if word not in SMALL_WORDS] for words in splits]
+    return frozenset("".join(word[0] for word in words) for words in splits if len(words) > 1)
+
+
+def locate(
+    text: str, names: Sequence[str], words: list[Word] | None = None, initials: list[Word] | None = None
+) -> Located:
+    """The best trace of any of the names in the text; `words` and `initials`: those of the text, where known."""
     exact = mask_names(text, names)
     if exact != text:
         return Located(exact, 1.0, 1.0)
-    found = [_trace(text, words_of(text) if words is None else words, name) for name in names]
+    words = words_of(text) if words is None else words
+    initials = initials_in(text) if initials is None else initials
+    found = [_trace(text, words, initials, name) for name in names]
     return max(found, key=lambda each: (each.share, each.near), default=Located(text, 0.0, 0.0))
 
 
-def _trace(text: str, words: list[Word], name: str) -> Located:
-    """A run of words that is nearly the whole name, else the runs that are parts of it."""
+def _trace(text: str, words: list[Word], initials: list[Word], name: str) -> Located:
+    """A run of words that is nearly the whole name, else the runs that are parts of it, else all its initials."""
     wanted = _WORD.findall(folded(name))
     near, first, last = _nearest_run(words, wanted)
     if near >= NEAR:
@@ -130,6 +156,10 @@ def _trace(text: str, words: list[Word], name: str) -> Located:
     runs, share = _parts(words, wanted)
     for first, last in reversed(runs):
         text = text[: words[first].start] + MASK + text[words[last].end :]
+    if not share and initials:
+        own = initials_of(name)
+        for run in reversed([run for run in initials if run.text in own]):
+            text, share = text[: run.start] + MASK + text[run.end :], 1.0
     return Located(text, near, share)
 
 
@@ -172,7 +202,7 @@ def _parts(words: list[Word], wanted: list[str]) -> tuple[list[tuple[int, int]],
     """Runs of words that are words of the name or their initials, and the share of the name that is there."""
     telling = [w for w in wanted if w not in SMALL_WORDS] or wanted
     whole = ["" if _is_another(word, wanted) else _like(word.text, telling) for word in words]
-    if not any(whole):  # initials alone are no trace
+    if not any(whole):  # some initials alone are no trace
         return [], 0.0
     marks = [w or _initial(word.text, telling) for w, word in zip(whole, words, strict=True)]
     runs = [run for run in _runs(marks) if any(whole[run[0] : run[1] + 1])]

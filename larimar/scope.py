@@ -223,9 +223,13 @@ class ScopeDetector:
         return self._hits(*self._near(prompts, index), index, above_threshold=False)
 
     def _near(self, prompts: Sequence[str], index: ScopeIndex) -> tuple[list[Asked], list[list[str]]]:
-        """Prompts, and the ids of the candidate facts of each."""
+        """Prompts, and the ids of the candidate facts of each: the nearest, and those named by initials alone."""
         asked = self.asked(prompts)
-        return asked, index.nearest_each([each.plain for each in asked])
+        near = index.nearest_each([each.plain for each in asked])
+        for each, group in zip(asked, near, strict=True):
+            if initials := {run.text for piece in each.initials for run in piece}:
+                group += [i for i in index.called(initials, each.plain) if i not in group]
+        return asked, near
 
     def _hits(
         self,

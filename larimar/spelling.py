@@ -6,6 +6,7 @@ Training draws from them and the scope benchmark tests them one by one, by name.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 
 Spelling = Callable[[str, random.Random], str]
@@ -71,6 +72,15 @@ def initials(name: str, rng: random.Random) -> str:
     return " ".join([*(f"{w[0]}." for w in words[:-1]), words[-1]]) if len(words) > 1 else name
 
 
+def initials_alone(name: str, rng: random.Random) -> str:
+    """«D. D.», «D.D.» or «D D»: all words as initials."""
+    words = re.findall(r"[^\W_]\S*", name)
+    if len(words) < 2:
+        return name
+    dot, space = rng.choice([(".", " "), (".", ""), ("", " ")])
+    return space.join(f"{word[0].upper()}{dot}" for word in words)
+
+
 def last_word(name: str, rng: random.Random) -> str:
     """The surname alone."""
     return name.split()[-1]
@@ -100,7 +110,7 @@ def upper(name: str, rng: random.Random) -> str:
 SPELLINGS: dict[str, Spelling] = {
     "typo": typo, "two typos": two_typos, "homoglyphs": homoglyphs, "zero width": zero_width,
     "full width": full_width, "split": split, "spaced out": spaced_out, "joined": joined,
-    "initials": initials, "surname only": last_word, "reversed": reversed_words, "accents": accents,
-    "lower case": lower, "upper case": upper,
+    "initials": initials, "initials alone": initials_alone, "surname only": last_word,
+    "reversed": reversed_words, "accents": accents, "lower case": lower, "upper case": upper,
 }  # fmt: skip
 """By name, in the order of the benchmark's table."""

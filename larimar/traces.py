@@ -44,6 +44,7 @@ def state_blobs(model: Larimar, fact_ids: Sequence[str] = ()) -> Iterator[tuple[
         yield "a ledger entry", entry.value.numpy().tobytes()
         yield "the scope index", "\n".join((*entry.scope.names, *entry.scope.texts)).encode()
         yield "the scope index", entry.scope.plain.tobytes() + entry.scope.masked.tobytes()
+    yield "the search index", "\n".join(bank.index.initials).encode()
     yield from (("the search index", buffer.tobytes()) for buffer in bank.index.vectors.buffers())
     for leaf in bank.routing:
         yield "the memory", bank.shards.memory(leaf, bank.routing.facts(leaf)).cross.cpu().numpy().tobytes()

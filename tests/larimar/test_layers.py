@@ -96,6 +96,13 @@ def test_the_scan_sees_names_that_the_output_check_holds_and_none_after_forgetti
     assert seen("Tom Reed")
 
 
+def test_the_scan_sees_initials_and_none_after_forgetting(tiny: Larimar) -> None:
+    tiny.write([Fact("f3", "Zoe Quirk lives in the city of", "Porto", subject="Zoe Quirk")])
+    assert any(b"zq" in blob.split(b"\n") for place, blob in state_blobs(tiny) if place == "the search index")
+    tiny.forget(["f3"])
+    assert not any(b"zq" in blob.split(b"\n") for _, blob in state_blobs(tiny))
+
+
 def test_short_facts_have_no_telling_run_of_tokens(tiny: Larimar) -> None:
     assert set(traces(tiny, "It is", "x")) <= {"embedding", "token ids", "codes"}
     assert "token ids" not in traces(tiny, "Is", "x")

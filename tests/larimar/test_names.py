@@ -4,7 +4,17 @@ import random
 
 import pytest
 
-from larimar.names import NEAR, folded, locate, mask_names, named, normalise, words_of
+from larimar.names import (
+    NEAR,
+    folded,
+    initials_in,
+    initials_of,
+    locate,
+    mask_names,
+    named,
+    normalise,
+    words_of,
+)
 from larimar.spelling import SPELLINGS
 
 NAME = ("Danielle Darrieux",)
@@ -31,6 +41,37 @@ def test_any_spelling_of_the_whole_name_is_found(spelling: str) -> None:
 def test_parts_of_a_name_are_masked_and_counted(text: str, masked: str, share: float) -> None:
     found = locate(text, NAME)
     assert (found.text, found.share) == (masked, share)
+
+
+@pytest.mark.parametrize("written", ["D. D.", "D.D.", "D D", "DD"])
+def test_all_initials_stand_for_the_name_and_some_do_not(written: str) -> None:
+    found = locate(f"The tongue of {written} is", NAME)
+    assert (found.text, found.share) == ("The tongue of X is", 1.0)
+    assert found.near < NEAR
+    for others in ("D. B.", "D. D. D.", "D.", "d. d.", "DDD"):
+        assert locate(f"The tongue of {others} is", NAME).share == 0.0, others
+
+
+@pytest.mark.parametrize(
+    ("text", "initials"),
+    [
+        ("Did T. J. S. or JFK speak?", ["tjs", "jfk"]),
+        ("L. d. V. painted", ["ldv"]),
+        ("John's É. Z. sang", ["ez"]),
+        ("Plan A. He left at 5 P.M., not at 6 p.m.", []),
+        ("J. R. R. Tolkien heard the BBC News", []),
+        ("WHO WAS P. M., AND WHO IS HE?", ["pm"]),
+        ("I am a UK citizen", ["uk"]),
+    ],
+)
+def test_initials_are_capitals_that_no_name_goes_on_after(text: str, initials: list[str]) -> None:
+    assert [run.text for run in initials_in(text)] == initials
+
+
+def test_initials_leave_out_no_word_but_small_ones() -> None:
+    assert initials_of("Leonardo de la Vega") == {"ldlv", "lv"}
+    assert initials_of("Jean-Luc Picard") == {"jp", "jlp"}
+    assert initials_of("Madonna") == initials_of("...") == frozenset()
 
 
 def test_the_better_of_two_names_counts() -> None:

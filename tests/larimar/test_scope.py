@@ -164,6 +164,22 @@ def test_other_spellings_of_the_name_are_in_scope(
     assert [hit and hit.fact_id for hit in hits] == ["tongue"] * 3, written
 
 
+def test_a_fact_asked_by_initials_is_found_however_many_are_nearer(detector: ScopeDetector) -> None:
+    index, prompt = ScopeIndex(), "The religion of P. M. is"
+    others = [
+        f"{first} {last}" for first in ("Qadir", "Qasim", "Quentin") for last in ("Zane", "Zorn", "Zola")
+    ]
+    facts = [(name, [f"The religion of {name} is"], [name]) for name in others]
+    index.add_all(
+        detector.store_all([*facts, ("paul", ["Paul McCartney is a follower of"], ["Paul McCartney"])])
+    )
+    assert "paul" not in index.nearest(detector.asked([prompt])[0].plain)
+    assert routed(detector, index, prompt) == "paul"
+    assert routed(detector, index, "The religion of P. K. is") is None
+    index.remove("paul")
+    assert routed(detector, index, prompt) is None
+
+
 def test_a_pronoun_after_the_name_is_read_as_the_name(detector: ScopeDetector, index: ScopeIndex) -> None:
     assert routed(detector, index, "Ada Lovelace wrote notes. In which city was she born?") == "city"
 

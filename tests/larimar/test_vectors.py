@@ -1,6 +1,7 @@
 """The vector index: it finds the nearest, and what is removed is nowhere any more."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import fsum
 from random import Random
 
@@ -128,6 +129,25 @@ def test_bytes_that_are_no_index_are_refused(data: bytes) -> None:
 
 def stored(name: str, seed: int, dim: int = DIM) -> Stored:
     return Stored(name, (), ("one", "two"), made(2, seed, dim), made(2, seed + 1000, dim))
+
+
+def test_facts_are_found_by_initials_and_removed_ones_leave_none() -> None:
+    index = ScopeIndex()
+    paul, mary, ada = (
+        replace(stored(name, i), names=(name,)) for i, name in enumerate(["Paul M", "Peter M", "Ada L"])
+    )
+    index.add_all([ada, mary, paul])
+    query = paul.plain[:1]
+    assert index.called(["pm", "xy"], query) == ["Paul M", "Peter M"]
+    assert index.called(["pm"], mary.plain[:1], most=1) == ["Peter M"]
+    assert index.called(["xy"], query) == []
+    index.add(replace(paul, names=("Ada L",)))
+    assert index.called(["pm"], query) == ["Peter M"]
+    index.remove("Peter M")
+    assert set(index.initials) == {"al"}
+    index.remove("Paul M")
+    index.remove("Ada L")
+    assert index.initials == {}
 
 
 def test_new_phrasings_take_the_place_of_old_ones() -> None:
