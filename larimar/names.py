@@ -30,7 +30,7 @@ _SHORTEST = 4
 _WORD = re.compile(r"(?!(?<=['’])s\b)[^\W_]+")
 _CAPITAL = r"[^\W\d_a-z]"
 _INITIALS = re.compile(
-    rf"(?<![\w.])(?<!\d )(?:{_CAPITAL}(?:(?:\. ?| )(?:[a-z]\. ?)*{_CAPITAL}(?!\w))++|{_CAPITAL}{{2,}}(?!\w))"
+    rf"(?<![\w.])(?<!\d )(?:{_CAPITAL}(?:(?:\. ?| )(?:[a-z]\. ?)*{_CAPITAL}(?!\w)){{1,7}}+|{_CAPITAL}{{2,}}(?!\w))"
     rf"(?!\.? ?{_CAPITAL})\.?"
 )
 """«P. M.», «P.M.», «P M», «PM» or «L. d. V.», but neither «5 P.M.» nor what a capital follows: «J. K. Rowling»."""
