@@ -53,13 +53,16 @@ def sentences(path: Path, shortest: int = 4, longest: int = 40) -> list[str]:
     return kept
 
 
-def spans(texts: list[str]) -> Source:
-    """A random span of a sentence is asked (half of the time from its start), its continuation answered."""
+def spans(texts: list[str], least: float = 1 / 3) -> Source:
+    """A random span of a sentence is asked (half of the time from its start), its continuation answered.
+
+    `least`: share of the sentence that is asked at least; 0: as little as one word.
+    """
 
     def draw(rng: random.Random) -> Example:
         text = rng.choice(texts)
         words = text.split()
-        cut = rng.randint(max(1, len(words) // 3), len(words) - 1)
+        cut = rng.randint(max(1, int(least * len(words))), len(words) - 1)
         start = 0 if rng.random() < 0.5 else rng.randint(0, max(0, cut - 2))
         asked = " ".join(words[start:cut])
         if rng.random() < 0.2:

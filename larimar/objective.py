@@ -42,7 +42,7 @@ class Objective:
     observation_noise: float = 0.05
     """sigma_xi of Algorithm 1, on the latents before they are written"""
     largest_load: float = 2.0
-    """N / K of the fullest memory an episode is read from: N is drawn log-uniformly up to it"""
+    """N / K of the fullest memory an episode is read from: N is drawn log-uniformly up to it; 0: alone in its own"""
     autoencode_share: float = 0.25
     beta_kl: float = 1e-3
     free_bits: float = 0.5
@@ -52,8 +52,11 @@ class Objective:
 
     def __post_init__(self) -> None:
         """Refuse weights that Eq. (1) does not have."""
-        if not 0 <= self.autoencode_share < 1 or min(self.beta_kl, self.free_bits, self.pretraining) < 0:
-            raise InvalidInput("autoencode_share must be in [0, 1), the other weights of Eq. (1) at least 0")
+        others = (self.beta_kl, self.free_bits, self.pretraining, self.largest_load)
+        if not 0 <= self.autoencode_share < 1 or min(others) < 0:
+            raise InvalidInput(
+                "autoencode_share must be in [0, 1), the load and the other weights of Eq. (1) at least 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def _least_squares_weights(asked: Tensor, keys: Tensor, ridge: float) -> Tensor:
 
 def background_count(objective: Objective, noise: torch.Generator) -> int:
     """How many other facts fill an episode's memory: its load is drawn log-uniformly."""
-    low, high = math.log(objective.episode), math.log(objective.largest_load * objective.rows)
+    most = max(objective.largest_load * objective.rows, objective.episode)
+    low, high = math.log(objective.episode), math.log(most)
     share = torch.rand(1, generator=noise, device=noise.device).item()
     return max(0, round(math.exp(low + share * (high - low))) - objective.episode)
 

@@ -1,11 +1,13 @@
 """The paper's own encoder and conditioning (`pooled`): one vector a text, one key and value a layer.
 
-    z = W_e · pooler(BERT(x)[CLS])                       in R^C, C = 768
+    z = LN(W_e · BERT(x)[CLS])                           in R^C, C = 768; mean 0, variance 1
     past = W_kv z                                        a key and a value for each layer (separate projections)
     added = W_a z                                        added to every token's embedding
 
-A latent is one slot of C numbers. Unlike slots of token codes it spells no tokens, so what it holds can
-only be told by a decoder that was trained long enough: the paper took 8 A100 GPUs.
+The layer norm is ours: at first a latent only disturbs the decoder, and an encoder that can make it small does so
+until all texts have the same one. For the same reason what is added begins twice as large as an embedding.
+A latent is one slot of C numbers. Unlike slots of token codes it spells no tokens, so what it holds can only be told
+by a decoder that was trained long enough: the paper took 8 A100 GPUs.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class PooledReader(Reader):
     """A BERT-like encoder and the projections of its latent around one decoder."""
 
     def __init__(self, base: Any, tokenizer: Any, config: LarimarConfig, *, trainable: bool = False) -> None:
-        """See `Reader`; the text encoder is trained too, the projections start small."""
+        """See `Reader`; the text encoder is trained too."""
         super().__init__(base, tokenizer, config, trainable=trainable)
         self.text_encoder, self.text_tokenizer = load_text_encoder(config.text_encoder, str(base.device))
         self.shape = cache_shape(base)
@@ -43,7 +45,7 @@ class PooledReader(Reader):
         self.to_past = nn.Linear(config.latent_dim, layers * 2 * heads * size, bias=False)
         self.to_added = nn.Linear(config.latent_dim, base.get_input_embeddings().weight.shape[1], bias=False)
         nn.init.normal_(self.to_past.weight, std=0.02)
-        nn.init.normal_(self.to_added.weight, std=0.002)
+        nn.init.normal_(self.to_added.weight, std=0.015)
 
     def encode_batch(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """See `Reader`; each text has one occupied slot."""
@@ -52,8 +54,9 @@ class PooledReader(Reader):
         ).to(self.log_sigma_w.device)  # fmt: skip
         pooled = self.text_encoder(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
-        ).pooler_output  # fmt: skip
-        latents = self.to_latent(pooled).float().clamp(-_LARGEST, _LARGEST)
+        ).last_hidden_state[:, 0]  # fmt: skip
+        latents = nn.functional.layer_norm(self.to_latent(pooled).float(), (self.config.latent_dim,))
+        latents = latents.clamp(-_LARGEST, _LARGEST)
         return latents, torch.ones(len(texts), 1, dtype=torch.bool, device=latents.device)
 
     def background(self, count: int, latents: Tensor, noise: torch.Generator) -> Tensor:

@@ -39,6 +39,8 @@ from larimar.weights import load_decoder
 _SHARDED = (DistributedType.DEEPSPEED, DistributedType.FSDP)
 _SHARDED_SAVE = 100
 """Steps between two saves that all processes make together."""
+_MOST_BROKEN = 5
+"""Steps in a row whose loss or gradient is not finite: one now and then is passed over, so many are no accident."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Run:
         self.optimiser: Any = torch.optim.AdamW(self._groups(), weight_decay=0.0)
         self.trained = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.step, self.seconds = 0, 0.0
-        self._whole = True
+        self._whole, self._broken = True, 0
         self.model, self.optimiser = self.parts.prepare(Step(self.reader, self.objective), self.optimiser)
         if (directory / "state.pt").exists():
             self._resume()
@@ -213,7 +215,7 @@ class Run:
         return reader
 
     def _one_step(self, draw: corpus.Source) -> Loss:
-        """One update; the learning rates follow the schedule. Numbers that are not finite end the run."""
+        """One update; the learning rates follow the schedule. Without a finite gradient nothing is changed."""
         factor = self.schedule.factor(self.step, self.seconds)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
@@ -225,17 +227,26 @@ class Run:
         self.optimiser.zero_grad(set_to_none=True)
         self.parts.backward(total)
         norm = self.parts.clip_grad_norm_(self.model.parameters(), self.schedule.clip)
-        if not total.isfinite() or (norm is not None and not math.isfinite(norm)):
-            raise SystemExit(
-                f"step {self.step + 1}: loss or gradient is not a finite number; the weights before it are kept. "
-                "Lower --learning-rate, or look for broken weights in the base decoder"
-            )
+        finite = bool(total.isfinite()) and (norm is None or math.isfinite(norm))
+        self._count_broken(finite)
         self._whole = False
-        self.optimiser.step()
+        if finite:
+            self.optimiser.step()
         self.step += 1
         measured = self.parts.unwrap_model(self.model).measured
         assert measured is not None
         return measured
+
+    def _count_broken(self, finite: bool) -> None:
+        """Say that a step is passed over; end the run where too many are in a row."""
+        self._broken = 0 if finite else self._broken + 1
+        if self._broken == _MOST_BROKEN:
+            raise SystemExit(
+                f"step {self.step + 1}: loss or gradient is not a finite number, {_MOST_BROKEN} times in a row; the "
+                "weights before are kept. Lower --learning-rate, or look for broken weights in the base decoder"
+            )
+        if not finite and self.parts.is_main_process:
+            tqdm.write(f"step {self.step + 1}: loss or gradient is not a finite number; passed over")
 
     def _agreed(self, seconds: float) -> float:
         """Process 0's clock: all processes stop after the same step and have the same learning rate."""
@@ -289,7 +300,9 @@ class Run:
         (self.directory / "run.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
     def _log(self, measured: Loss) -> None:
-        """One JSON line a step."""
+        """One JSON line a step; none where the loss is not finite."""
+        if not math.isfinite(measured.text):
+            return
         row = {
             "step": self.step, "loss": measured.text, "kl": measured.kl, "accuracy": measured.accuracy,
             "pretraining": measured.pretraining, **self.reader.scalars(), "seconds": round(self.seconds, 1),

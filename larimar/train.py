@@ -30,7 +30,8 @@ def sources(arguments: argparse.Namespace) -> corpus.Source:
     texts = [sentence for path in arguments.text for sentence in _readable(path, corpus.sentences)]
     if not texts:
         raise SystemExit("no sentence of 4 to 40 words in the given --text files")
-    parts = [(0.40, corpus.spans(texts))]
+    pooled = _config(arguments).encoder == "pooled"
+    parts = [(0.40, corpus.spans(texts, least=0) if pooled else corpus.spans(texts))]
     answers = [" ".join(text.split()[-3:]).strip(".!?") for text in texts[:5000]]
     parts += [(0.15, _readable(path, corpus.split_pairs)) for path in arguments.split_pairs]
     for path in arguments.questions:
@@ -105,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     weights("--beta-kl", type=float, default=Objective.beta_kl)
     weights("--free-bits", type=float, default=Objective.free_bits)
     weights("--pretraining", type=float, help="default: 1 with --train-decoder full, else 0")
+    load = "N / K of the fullest memory that is read; 0: episodes are alone in theirs"
+    weights("--largest-load", type=float, default=Objective.largest_load, help=load)
     return parser
 
 
@@ -128,7 +131,7 @@ def _objective(arguments: argparse.Namespace) -> Objective:
         gamma = 1.0 if _config(arguments).train_decoder == "full" else 0.0
     return Objective(
         autoencode_share=arguments.autoencode_share, beta_kl=arguments.beta_kl,
-        free_bits=arguments.free_bits, pretraining=gamma,
+        free_bits=arguments.free_bits, pretraining=gamma, largest_load=arguments.largest_load,
     )  # fmt: skip
 
 

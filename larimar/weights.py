@@ -100,13 +100,19 @@ def load_text_encoder(spec: str, device: str = "cpu") -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
         if spec == "tiny":
-            return _tiny_encoder(len(tokenizer)).to(device).eval(), tokenizer
+            return _without_pooler(_tiny_encoder(len(tokenizer))).to(device).eval(), tokenizer
         model = AutoModel.from_pretrained(path, dtype=torch.float32)
     except _UNREADABLE as error:
         raise WeightsUnavailable(_unavailable("text encoder", spec)) from error
     if getattr(model, "pooler", None) is None:
         raise WeightsUnavailable(f"the text encoder '{spec}' has no pooler over [CLS]; use a BERT-like one")
-    return model.to(device).eval(), tokenizer
+    return _without_pooler(model).to(device).eval(), tokenizer
+
+
+def _without_pooler(model: Any) -> Any:
+    """Its first token's state is read as it is; weights without a gradient would stop several processes."""
+    model.pooler = None
+    return model
 
 
 def _tiny_encoder(vocabulary: int) -> Any:

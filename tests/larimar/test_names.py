@@ -69,7 +69,9 @@ def test_initials_are_capitals_that_no_name_goes_on_after(text: str, initials: l
 
 
 def test_the_search_for_initials_looks_eight_letters_ahead() -> None:
-    assert [run.text for run in initials_in("A " * 20)] == ["a" * 8]  # a prompt of such letters costs no seconds
+    assert [run.text for run in initials_in("A " * 20)] == [
+        "a" * 8
+    ]  # a prompt of such letters costs no seconds
 
 
 def test_initials_leave_out_no_word_but_small_ones() -> None:

@@ -57,6 +57,17 @@ def conditioned_model(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> L
     return Larimar.load(directory / "checkpoint", device="cpu")
 
 
+def test_latents_have_one_size_that_no_training_can_shrink(conditioned_model: Larimar) -> None:
+    reader = conditioned_model.weights.reader
+    with torch.no_grad():
+        reader.to_latent.weight.mul_(0.1)  # type: ignore[union-attr, operator]
+        latents, _ = reader.encode_batch(["Paul lives in Rome.", "Bern is a town."])
+        reader.to_latent.weight.mul_(10)  # type: ignore[union-attr, operator]
+    assert latents.mean(dim=1).abs().max() < 1e-2
+    assert latents.square().mean(dim=1) == pytest.approx(torch.ones(2), rel=0.1)
+    assert not torch.equal(*latents)
+
+
 def test_a_prompt_is_answered_alike_alone_and_beside_longer_ones(conditioned_model: Larimar) -> None:
     """Left padding lies between the extra key and the prompt; nobody may look at it."""
     model = conditioned_model.with_bank()

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Container
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,17 @@ import torch
 
 from larimar import Fact, Larimar, corpus, weights
 from larimar.config import preset
-from larimar.objective import Loss, Objective, address_divergence, loss, read_through_memory
+from larimar.errors import InvalidInput
+from larimar.objective import (
+    Loss,
+    Objective,
+    address_divergence,
+    background_count,
+    loss,
+    read_through_memory,
+)
 from larimar.run import Run, Schedule
-from larimar.train import _parser, main, sources
+from larimar.train import _objective, _parser, main, sources
 
 TEXT = "\n".join(
     f"The river {name} flows through the town of {town} every single day."
@@ -33,8 +42,12 @@ def run(directory: Path, steps: int) -> Run:
     )
 
 
+def logged(directory: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (directory / "log.jsonl").read_text().splitlines()]
+
+
 def losses(directory: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in (directory / "log.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in logged(directory)]
 
 
 def test_the_loss_goes_down_and_the_picture_is_drawn(draw: corpus.Source, tmp_path: Path) -> None:
@@ -139,20 +152,37 @@ def test_a_state_of_the_first_version_goes_on(draw: corpus.Source, tmp_path: Pat
     assert run(tmp_path / "run", 2).step == 1
 
 
-def test_numbers_that_are_not_finite_end_the_run_and_the_state_stays_good(
-    draw: corpus.Source, tmp_path: Path
-) -> None:
-    broken = run(tmp_path / "run", 3)
+def poisoned(run: Run, draw: corpus.Source, steps: Container[int]) -> corpus.Source:
+    """A source that breaks a weight before some steps, and mends it before the others."""
+    whole = run.reader.opening[0, 0].item()
 
     def poison(rng: random.Random) -> corpus.Example:
-        if broken.step == 1:
-            with torch.no_grad():
-                broken.reader.opening[0, 0] = torch.nan
+        with torch.no_grad():
+            if (run.step in steps) == bool(run.reader.opening[0, 0].isfinite()):
+                run.reader.opening[0, 0] = torch.nan if run.step in steps else whole
         return draw(rng)
 
-    with pytest.raises(SystemExit, match="not a finite number"):
-        broken.train(poison)
-    assert broken.step == 1
+    return poison
+
+
+def test_steps_without_finite_numbers_are_passed_over(
+    draw: corpus.Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = run(tmp_path / "run", 8)
+    broken.train(poisoned(broken, draw, {1, 2, 3, 4, 6}))
+    assert broken.step == 8
+    assert all(p.isfinite().all() for p in broken.trained)
+    assert "step 5: loss or gradient is not a finite number; passed over" in capsys.readouterr().out
+    assert [row["step"] for row in logged(tmp_path / "run")] == [1, 6, 8]
+
+
+def test_five_of_them_in_a_row_end_the_run_and_the_state_stays_good(
+    draw: corpus.Source, tmp_path: Path
+) -> None:
+    broken = run(tmp_path / "run", 9)
+    with pytest.raises(SystemExit, match="step 6: loss or gradient is not a finite number, 5 times in a row"):
+        broken.train(poisoned(broken, draw, range(1, 9)))
+    assert broken.step == 5
     assert all(p.isfinite().all() for name, p in broken.reader.decoder_parameters().items())
 
 
@@ -272,6 +302,30 @@ def test_answers_of_records_that_validate_are_not_trained_on(tmp_path: Path) -> 
     mixture = sources(_parser().parse_args([*files, "--run", "nowhere"]))
     rng = random.Random(0)
     assert not any("held" in mixture(rng).target for _ in range(300))
+
+
+def test_a_memory_is_filled_to_the_load_that_is_asked_for(tmp_path: Path) -> None:
+    noise = torch.Generator().manual_seed(0)
+    for load, most in ((0.0, 0), (0.5, 240)):
+        drawn = {background_count(Objective(largest_load=load), noise) for _ in range(300)}
+        assert min(drawn) == 0
+        assert 0.9 * most <= max(drawn) <= most
+    with pytest.raises(InvalidInput, match="load"):
+        Objective(largest_load=-1.0)
+    asked = _parser().parse_args(["--run", "r", "--text", "t", "--largest-load", "0.25"])
+    assert _objective(asked).largest_load == 0.25
+
+
+def test_the_pooled_encoder_is_asked_for_nearly_whole_sentences(tmp_path: Path) -> None:
+    """One vector must learn to hold a sentence, so the decoder may not have most of it in the question."""
+    (tmp_path / "text.txt").write_text("One two three four five six seven eight nine ten.\n")
+    shortest = {}
+    for preset_name in ("tiny", "tiny-pooled"):
+        arguments = ["--run", "r", "--text", str(tmp_path / "text.txt"), "--preset", preset_name]
+        source, rng = sources(_parser().parse_args(arguments)), random.Random(0)
+        starts = [each.query for each in (source(rng) for _ in range(300)) if each.query.startswith("One")]
+        shortest[preset_name] = min(len(query.split()) for query in starts)
+    assert shortest == {"tiny": 3, "tiny-pooled": 1}
 
 
 def test_an_exported_checkpoint_loads_and_reads_back(draw: corpus.Source, tmp_path: Path) -> None:
