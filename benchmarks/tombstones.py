@@ -4,8 +4,10 @@ Facts that the base decoder knows are censored; then it is asked for them, with 
 distractors, and asked to talk about the subject at length. `tombstone_decoding` free and constrained, each
 with the output check off and on: a leak is an output that holds the true answer. Over-blocking is the share of
 prompts about other subjects that are in scope, or whose output is not the base decoder's, character for character; it
-is asked for those out of scope in the same batches, because other batches round otherwise. The curve shows
-the facts that leak through prompts out of scope, and the neighbours in scope, as the detector's threshold moves.
+is asked for those out of scope in the same batches, because other batches round otherwise. Some of CounterFact's
+neighbours are about a subject that is censored in the same bank; the share without them stands beside it. The
+curve shows the facts that leak through prompts out of scope, and the neighbours in scope, as the detector's
+threshold moves.
 """
 
 from __future__ import annotations
@@ -119,14 +121,30 @@ def measure(speaker: Any, known: Sequence[Known], samples: int) -> dict[str, Any
     return row
 
 
-def over_blocked(model: Larimar, prompts: Sequence[str], max_tokens: int = 10) -> float:
-    """Per cent of prompts about others that are in scope, or are answered otherwise than by the base decoder."""
+def blocked(model: Larimar, prompts: Sequence[str], max_tokens: int = 10) -> set[str]:
+    """The prompts that are in scope, or are answered otherwise than by the base decoder."""
     outside = [p for p, route in zip(prompts, model.in_scope(prompts), strict=True) if route is None]
     said, base = (
         speaker.generate(outside, greedy=True, max_tokens=max_tokens) for speaker in (model, model.base)
     )
-    changed = sum(one != other for one, other in zip(said, base, strict=True))
-    return round(100 * (len(prompts) - len(outside) + changed) / len(prompts), 2)
+    same = {p for p, one, other in zip(outside, said, base, strict=True) if one == other}
+    return set(prompts) - same
+
+
+def over_blocked(model: Larimar, prompts: Sequence[str], max_tokens: int = 10) -> float:
+    """Per cent of prompts about others that are blocked."""
+    return share(prompts, blocked(model, prompts, max_tokens))
+
+
+def share(prompts: Sequence[str], group: set[str]) -> float:
+    """Per cent of the prompts that are of the group, each as often as it occurs."""
+    return round(100 * float(np.mean([p in group for p in prompts])), 2)
+
+
+def strangers(known: Sequence[Known]) -> list[str]:
+    """The prompts about others that name none of the censored subjects."""
+    subjects = [str(k.fact.subject) for k in known]
+    return [p for k in known for p in k.others if not any(name in p for name in subjects)]
 
 
 def curve(model: Larimar, known: Sequence[Known], samples: int) -> list[tuple[float, float, float]]:
@@ -175,6 +193,8 @@ def rows(results: dict[str, Any]) -> list[Row]:
         told, before = each["long_answers"]["facts"], base["long_answers"]["facts"]
         made.append(Row(f"{name}: facts told in longer answers, %", None, None, told, before))
         made.append(Row(f"{name}: neighbours answered otherwise, %", None, "≤ 1", each["over_blocked"], 0.0))
+        least = each["strangers_over_blocked"]
+        made.append(Row(f"{name}: of those that name no censored subject, %", None, None, least, 0.0))
     return made
 
 
@@ -201,7 +221,10 @@ def main() -> None:
         model.tombstone_decoding, model.output_check = decoding, check  # type: ignore[assignment]
         if name not in results:
             results[name] = measure(model, known, arguments.samples)
-            results[name]["over_blocked"] = over_blocked(model, others)
+            wrong = blocked(model, others)
+            results[name]["over_blocked"] = share(others, wrong)
+            results[name]["strangers_over_blocked"] = share(strangers(known), wrong)
+            results[name]["blocked"] = sorted(wrong)
             journal.append([{"name": name, "figures": results[name]}])
         print(name, json.dumps(results[name]), flush=True)
     drawn = curve(model, known, arguments.samples)
