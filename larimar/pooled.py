@@ -12,6 +12,7 @@ by a decoder that was trained long enough: the paper took 8 A100 GPUs.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ from larimar.reader import Condition, Reader
 from larimar.text import spaced
 from larimar.weights import load_text_encoder
 
+_ADDED = 2.0
+"""Times as large as an embedding is what an untrained reader adds to it."""
 LONGEST = 64
 """Tokens of a text that one latent holds (paper, section 4)."""
 _LARGEST = 15.0
@@ -43,9 +46,11 @@ class PooledReader(Reader):
         width = self.text_encoder.config.hidden_size
         self.to_latent = nn.Linear(width, config.latent_dim, bias=False)
         self.to_past = nn.Linear(config.latent_dim, layers * 2 * heads * size, bias=False)
-        self.to_added = nn.Linear(config.latent_dim, base.get_input_embeddings().weight.shape[1], bias=False)
+        embeddings = base.get_input_embeddings().weight
+        self.to_added = nn.Linear(config.latent_dim, embeddings.shape[1], bias=False)
         nn.init.normal_(self.to_past.weight, std=0.02)
-        nn.init.normal_(self.to_added.weight, std=0.015)
+        usual = embeddings.detach().float().square().mean().sqrt().item()
+        nn.init.normal_(self.to_added.weight, std=_ADDED * usual / math.sqrt(config.latent_dim))
 
     def encode_batch(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """See `Reader`; each text has one occupied slot."""

@@ -68,6 +68,38 @@ def test_latents_have_one_size_that_no_training_can_shrink(conditioned_model: La
     assert not torch.equal(*latents)
 
 
+def test_a_latent_is_made_of_the_first_token_alone(conditioned_model: Larimar) -> None:
+    reader = conditioned_model.weights.reader
+    encoder = reader.text_encoder
+
+    def only_first(module: object, inputs: object, said):  # type: ignore[no-untyped-def]
+        said.last_hidden_state[:, 1:] = torch.nan
+        return said
+
+    with torch.no_grad():
+        latents, _ = reader.encode_batch(["Paul lives in Rome."])
+        hook = encoder.register_forward_hook(only_first)  # type: ignore[operator, union-attr]
+        again, _ = reader.encode_batch(["Paul lives in Rome."])
+        hook.remove()
+    assert torch.equal(latents, again)
+
+
+def test_an_untrained_reader_adds_twice_an_embedding() -> None:
+    base, tokenizer = load_decoder("tiny", dtype=torch.float32)
+    reader = build_reader(base, tokenizer, preset("tiny-pooled", slot_dim=256))
+    [condition] = reader.conditions(torch.randn(1, 1, 256), torch.ones(1, 1, dtype=torch.bool))
+    usual = base.get_input_embeddings().weight.norm(dim=1).mean()
+    assert float(condition.added.detach().norm() / usual) == pytest.approx(2.0, rel=0.5)
+
+
+def test_every_weight_of_the_text_encoder_gets_a_gradient() -> None:
+    """Several processes wait for each other's gradients: a weight without one would stop them."""
+    base, tokenizer = load_decoder("tiny", dtype=torch.float32)
+    reader = build_reader(base, tokenizer, preset("tiny-pooled"), trainable=True)
+    loss(reader, [draw(None)] * 16, Objective(rows=32), torch.Generator().manual_seed(0)).total.backward()
+    assert [name for name, p in reader.own_parameters().items() if p.grad is None] == []
+
+
 def test_a_prompt_is_answered_alike_alone_and_beside_longer_ones(conditioned_model: Larimar) -> None:
     """Left padding lies between the extra key and the prompt; nobody may look at it."""
     model = conditioned_model.with_bank()
