@@ -7,7 +7,8 @@ greedy answer.
     forgotten, at its key       the scope is bypassed and the memory is read at the key of the removed fact (paper)
     forgotten, key left empty   the same without «unknown» in its place: the key reads a mixture of the others
     retained                    all other facts, by the paper's single read and by the joint read
-    product                     the whole model, facts in shards, prompts through the scope detector
+    product                     the whole model, facts in shards, prompts through the scope detector; as *base*
+                                stands how often an empty memory's decoder says the forgotten answers by itself
 
 The joint read after a removal also shows that the memory holds the others and nothing else: they explain B to the
 last bit.
@@ -58,6 +59,8 @@ class Recall:
     retained_joint: float
     nothing_else: bool
     """after a removal the retained facts explain the memory to the last bit"""
+    product_base: float
+    """the sample with an empty memory: what the base decoder says by itself"""
     product_before: float
     product_forgotten: float
     product_retained: float
@@ -95,16 +98,18 @@ def retained(weights: Weights, rest: FullMemory) -> tuple[float, float, bool]:
 
 def product(
     model: Larimar, facts: list[Fact], sample: Sequence[int], kept: int
-) -> tuple[float, float, float]:
-    """Through the product: recall of the sample before and after it is forgotten, and of `kept` others after."""
+) -> tuple[float, float, float, float]:
+    """Through the product: recall of the sample before all are written, after that and after it is forgotten, and of
+    `kept` others then."""
     gone = [facts[at] for at in sample]
     others = [fact for fact in facts if fact not in gone][:kept]
+    base = share(answered(model, gone))
     model.write(facts)
     before = share(answered(model, gone))
     model.forget([fact.id for fact in gone])
     after, still = share(answered(model, gone)), share(answered(model, others))
     model.forget([fact.id for fact in facts if fact not in gone])
-    return before, after, still
+    return base, before, after, still
 
 
 def measure(model: Larimar, facts: list[Fact], asked: int) -> Recall:
@@ -129,13 +134,14 @@ def rows(results: list[Recall], memory_rows: int) -> list[Row]:
         times = result.facts // memory_rows
         gone, stay = PAPER.get(times, (None, None))
         name = f"N = {result.facts}, K = {memory_rows}"
+        left, alone = result.product_forgotten, result.product_base
         reach = "≥ 0.999" if times == 1 else "≥ 0.95"
         made += [
             Row(f"{name}: forgotten, read at its key", gone, "0", result.forgotten),
             Row(f"{name}: forgotten, key left empty", None, "0", result.key_left_empty),
             Row(f"{name}: retained, single read", stay, None, result.retained_single),
             Row(f"{name}: retained, joint read", stay, reach, result.retained_joint),
-            Row(f"{name}: forgotten, through the product", gone, "0", result.product_forgotten),
+            Row(f"{name}: forgotten, through the product", gone, "0", left, alone),
             Row(f"{name}: retained, through the product", stay, reach, result.product_retained),
         ]
     return made
