@@ -18,6 +18,8 @@ from audit.svg import COLOURS, LABEL, TICK, picture
 from audit.wording import PHASE_WORDS, day
 
 WIDTH = 440
+BAR = 0.72
+"""where the bar lies in a row of height 1, its name above it"""
 MARKS = {"before": "o", "after": "D", "twin": "s"}
 ORDER = ("before", "twin", "after")
 """of drawing curves: the one after the removal lies on top"""
@@ -47,7 +49,7 @@ def rows_of(group: Group) -> list[Row]:
 
 
 def intervals(key: str, title: str, rows: Sequence[Row], threshold: float | None) -> str:
-    """Leak rates with their bounds, one row a phase; the policy's threshold, if there is one, as a dashed line."""
+    """Leak rates with their bounds, one row a phase; the policy's threshold, if there is one, as a line."""
     height = 50 + 50 * len(rows)
 
     def draw(figure: Figure) -> None:
@@ -57,15 +59,20 @@ def intervals(key: str, title: str, rows: Sequence[Row], threshold: float | None
         _keep_inside(axes)
         axes.grid(axis="x", color=COLOURS["line"], linewidth=1)
         if threshold is not None:
-            _limit(axes, threshold)
+            _limit(axes, threshold, len(rows))
         for index, row in enumerate(rows):
-            _interval(axes, row, index + 0.72)
+            _interval(axes, row, index + BAR)
 
     return picture(key, title, _describe(rows), (WIDTH, height), draw)
 
 
-def _limit(axes: Axes, threshold: float) -> None:
-    axes.axvline(threshold, color=COLOURS["ink"], linewidth=1.2, dashes=(4, 3), clip_on=False)
+def _limit(axes: Axes, threshold: float, rows: int) -> None:
+    """A line through the bars, one dash each, with gaps where the rows' names stand."""
+    tops = [0, *(index + BAR - 0.18 for index in range(rows))]
+    ends = [0.14, *(index + BAR + 0.28 for index in range(rows))]
+    axes.vlines(
+        [threshold] * len(tops), tops, ends, color=COLOURS["ink"], linewidth=1.2, clip_on=False, zorder=4
+    )
     side = "left" if threshold < 0.3 else "center"
     word = f"allowed: {percent(threshold)}"
     axes.annotate(word, (threshold, 0), (0, 5), textcoords="offset points", ha=side, size=TICK)
