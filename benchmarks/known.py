@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from audit.facts import AuditFact, refusal
 from audit.neighbours import same_subject_prompts
 from benchmarks.datasets import DATA
-from benchmarks.tombstones import tells
+from benchmarks.tombstones import naming_none, tells
 from larimar import Fact, Larimar
 from larimar.relations import same_question
 
@@ -83,14 +83,8 @@ def model_fact(fact: AuditFact) -> Fact:
 
 def neighbour_prompts(known: Sequence[Known]) -> list[str]:
     """CounterFact's prompts about others, the first few of each fact, without those about a censored subject."""
-    subjects = [row.fact for row in known]
-    return _free((p for row in known for p in row.neighbours[:NEIGHBOURS]), subjects)
-
-
-def _free(prompts: Iterable[str], censored: Sequence[AuditFact]) -> list[str]:
-    """Each prompt once, unless it names one of the censored subjects."""
-    names = [fact.subject for fact in censored]
-    return [p for p in dict.fromkeys(prompts) if not any(name in p for name in names)]
+    asked = dict.fromkeys(p for row in known for p in row.neighbours[:NEIGHBOURS])
+    return naming_none(asked, [row.fact.subject for row in known])
 
 
 def same_subject(known: Sequence[Known], core: Path = DATA / "counterfact_core.jsonl") -> list[str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,8 +127,8 @@ def blocked(model: Larimar, prompts: Sequence[str], max_tokens: int = 10) -> set
     said, base = (
         speaker.generate(outside, greedy=True, max_tokens=max_tokens) for speaker in (model, model.base)
     )
-    same = {p for p, one, other in zip(outside, said, base, strict=True) if one == other}
-    return set(prompts) - same
+    changed = {p for p, one, other in zip(outside, said, base, strict=True) if one != other}
+    return set(prompts) - set(outside) | changed
 
 
 def over_blocked(model: Larimar, prompts: Sequence[str], max_tokens: int = 10) -> float:
@@ -143,8 +143,12 @@ def share(prompts: Sequence[str], group: set[str]) -> float:
 
 def strangers(known: Sequence[Known]) -> list[str]:
     """The prompts about others that name none of the censored subjects."""
-    subjects = [str(k.fact.subject) for k in known]
-    return [p for k in known for p in k.others if not any(name in p for name in subjects)]
+    return naming_none((p for k in known for p in k.others), [str(k.fact.subject) for k in known])
+
+
+def naming_none(prompts: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The prompts in which none of the names stands."""
+    return [p for p in prompts if not any(name in p for name in names)]
 
 
 def curve(model: Larimar, known: Sequence[Known], samples: int) -> list[tuple[float, float, float]]:
