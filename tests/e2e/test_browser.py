@@ -6,6 +6,7 @@ A real web server on a real database; no worker runs: the test itself moves the 
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -27,6 +28,11 @@ from tests.web.scenario import ANA, PASSWORD, Scenario
 from unwrite.settings import Settings
 from web import create_app
 from web.security import limiter
+
+pytestmark = pytest.mark.filterwarnings(
+    # A browser that hangs up while it is sent a picture: werkzeug's server drops the file without closing it.
+    "ignore:Exception ignored in. <_io.FileIO name='.*/web/static/:pytest.PytestUnraisableExceptionWarning"
+)
 
 REPORT = b"<!doctype html><title>r</title><h1>Audit report</h1><script>document.title='ran'</script>"
 PATHS = (
@@ -67,6 +73,7 @@ def address(scenario: Scenario, tmp_path: Path) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+    gc.collect()  # files of browsers that hung up are this test's, not the next one's
 
 
 @pytest.fixture
